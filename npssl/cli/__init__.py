@@ -1,0 +1,74 @@
+"""The commands.  Each module here has ``add(commands)``, which describes one command
+to argparse, and ``run(args)``, which does it and returns what ``--json`` prints.
+
+Exit status: 0 done, 1 it failed while running, 2 the input or the options were wrong,
+130 interrupted (what a checkpoint held is kept).
+"""
+
+import argparse
+import importlib
+import json
+import os
+import sys
+
+COMMANDS = ("train", "vectors", "data", "check", "info")
+
+
+def parser():
+    root = argparse.ArgumentParser(
+        prog="npssl",
+        description="Self-supervised learning that you can read, check and run.",
+        epilog="example: npssl train skip-gram --corpus text.txt --out run; "
+        "exit status: 0 done, 1 failed, 2 wrong input or options, 130 interrupted",
+    )
+    from npssl import __version__
+
+    root.add_argument("--version", action="version", version=f"npssl {__version__}")
+    commands = root.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        importlib.import_module(f"npssl.cli.{name}").add(commands)
+    return root
+
+
+def command(commands, name, run, *, help, example):
+    """A sub-command as all of them are: with ``--json``, an example, and ``run``."""
+    sub = commands.add_parser(
+        name,
+        help=help,
+        description=help[0].upper() + help[1:] + ".",
+        epilog=f"example: {example}",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    sub.add_argument("--json", action="store_true", help="print one JSON object, for programs")
+    sub.set_defaults(run=run)
+    return sub
+
+
+def say(args, *lines):
+    """Text for people: on standard output, or nowhere when a program asked for JSON."""
+    if not args.json:
+        print(*lines, flush=True)
+
+
+def main(argv=None):
+    args = parser().parse_args(argv)
+    try:
+        result = args.run(args)
+        if args.json:
+            print(json.dumps(result))
+        sys.stdout.flush()
+        return 0
+    except KeyboardInterrupt:
+        return _complain("interrupted", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except ValueError as error:
+        return _complain(error, 2)
+    except (OSError, MemoryError, ArithmeticError) as error:
+        return _complain(error or type(error).__name__, 1)
+
+
+def _complain(message, status):
+    print(f"npssl: {message}", file=sys.stderr)
+    return status
