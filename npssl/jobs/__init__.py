@@ -1,0 +1,1 @@
+"""Whole runs from Python: data, task, training and evaluation joined."""
