@@ -8,23 +8,27 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Params": "npssl.params",
-    "check": "npssl.check",
-    "train": "npssl.train",
     "SkipGram": "npssl.jobs.word2vec",
     "CBOW": "npssl.jobs.word2vec",
     "WordVectors": "npssl.evaluation.word_vectors",
 }
 
-__all__ = sorted(_HOME)
+# Rooms that are named like a function in them stay rooms, whoever imported them first:
+# npssl.check.check(op, x), npssl.train.train(...).
+_ROOMS = ("check", "optim", "params", "train")
+
+__all__ = sorted([*_HOME, *_ROOMS])
 
 
 def __getattr__(name):
-    if name not in _HOME:
-        raise AttributeError(f"module 'npssl' has no attribute {name!r}")
     import importlib
 
+    if name in _ROOMS:
+        return importlib.import_module(f"npssl.{name}")
+    if name not in _HOME:
+        raise AttributeError(f"module 'npssl' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME[name]), name)
 
 
 def __dir__():
-    return sorted([*globals(), *_HOME])
+    return sorted({*globals(), *__all__})
