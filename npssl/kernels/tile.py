@@ -1,0 +1,162 @@
+"""One SGD step of n input rows against m = 6 output rows, in place: the heart of skip-gram.
+
+    s_ij  = x_i . y_j + bias_j                                       n m dot products
+    g_ij  = rate (label_j - sigmoid(s_ij))
+    x_i  += sum_j g_ij y_j          y_j += sum_i g_ij x_i            (old x, old y)
+    loss += sum_ij log(1 + e^-s_ij) + (1 - label_j) s_ij             nats
+
+This is `npssl.losses.negative_sampling` and one step of SGD; its page is the
+oracle.  A padding output has a zero row and label 1/2: its score is 0, its g is
+exactly 0, its loss is left out.  So any number of outputs, or a Huffman path,
+becomes groups of six.
+
+Why it is fast: the n x m sums stay in registers while the rows are read once;
+16 scores at a time go through one reduction, one sigmoid and one logarithm; the
+update reads each row once and writes it once.  (Ji et al. 2016,
+arXiv:1604.04661, are the source of the idea that the context words of a centre
+share their negatives and so become a small matrix product.)
+
+Addresses are byte addresses of rows that begin on 64 bytes; ``end`` is the
+length of a row in bytes, a multiple of 64.
+"""
+
+import math
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from npssl.kernels import lanes
+from npssl.kernels.lanes import F32, FAST, I8, I32, I64, LANES
+
+OUTPUTS = 6  # rows y in a tile
+INPUTS = 6  # rows x in a tile, at most
+_TOGETHER = 3  # inputs whose 3 x 6 sums are in registers at a time
+SCRATCH = 64  # floats: 48 for g, then 16 in which the loss is summed
+
+
+def _tile(n, m=OUTPUTS):
+    @intrinsic
+    def tile(typingctx, inputs, outputs, end, rate, label, bias, scratch):
+        """inputs, outputs: addresses of arrays of row addresses; label, bias: of n m floats."""
+
+        def codegen(context, b, signature, args):
+            inputs, outputs, end, rate, label, bias, scratch = args
+            x = [lanes.load_int(b, inputs, i) for i in range(n)]
+            y = [lanes.load_int(b, outputs, j) for j in range(m)]
+            _push(b, _scores(b, x, y, end), n * m, rate, label, bias, scratch)
+            _update(b, x, y, end, scratch)
+            return context.get_dummy_value()
+
+        p = types.intp
+        return types.void(p, p, p, types.float32, p, p, p), codegen
+
+    return tile
+
+
+def _scores(b, x, y, end):
+    """All dot products, as vectors whose lanes are still to be summed."""
+    sums, n, m = [], len(x), len(y)
+    parts = -(-n // _TOGETHER)
+    start = 0
+    for part in range(parts):
+        stop = start + (n - start) // (parts - part)
+        group, start = x[start:stop], stop
+
+        def body(offset, carried, group=group):
+            ys = [lanes.load(b, row, offset) for row in y]
+            new = []
+            for row in group:
+                xs = lanes.load(b, row, offset)
+                new += [lanes.mul_add(b, xs, ys[j], carried[len(new) + j]) for j in range(m)]
+            return new
+
+        sums += lanes.loop(b, end, [lanes.const(0.0)] * (len(group) * m), body)
+    return sums
+
+
+def _push(b, sums, count, rate, label, bias, scratch):
+    """scores -> g, written to scratch; adds the loss of these pairs to scratch[48:]."""
+    speed, product, linear = lanes.splat(b, rate), None, None
+    for q in range(0, count, LANES):
+        here = I64(4 * q)
+        wanted = lanes.load(b, label, here, align=4)
+        score = lanes.sum_lanes(b, sums[q : q + LANES])
+        score = b.fadd(score, lanes.load(b, bias, here, align=4), flags=FAST)
+        score = lanes.clamp(b, score, -27.0, 27.0)
+        e = lanes.exp2(b, b.fmul(score, lanes.const(-1 / math.log(2.0)), flags=FAST))
+        one_e = b.fadd(e, lanes.const(1.0), flags=FAST)
+        sigmoid = b.fdiv(lanes.const(1.0), one_e, flags=FAST)
+        g = b.fmul(speed, b.fsub(wanted, sigmoid, flags=FAST), flags=FAST)
+        lanes.store(b, g, scratch, here, align=4)
+        # log(1 + e) + (1 - label) score, summed over chunks: the logarithm of a product,
+        # which stays below 2^120 because of the clamp
+        real = b.fcmp_ordered("!=", wanted, lanes.const(0.5))
+        if q + LANES > count:
+            inside = [int(q + i < count) for i in range(LANES)]
+            real = b.and_(real, ir.Constant(ir.VectorType(ir.IntType(1), LANES), inside))
+        factor = b.select(real, one_e, lanes.const(1.0))
+        term = b.fmul(b.fsub(lanes.const(1.0), wanted), score, flags=FAST)
+        term = b.select(real, term, lanes.const(0.0))
+        product = factor if product is None else b.fmul(product, factor, flags=FAST)
+        linear = term if linear is None else b.fadd(linear, term, flags=FAST)
+    loss = b.fadd(lanes.log(b, product), linear, flags=FAST)
+    place = I64(4 * (SCRATCH - LANES))
+    loss = b.fadd(loss, lanes.load(b, scratch, place, align=4), flags=FAST)
+    lanes.store(b, loss, scratch, place, align=4)
+
+
+def _update(b, x, y, end, scratch):
+    """x += g y and y += g' x, chunk after chunk; every row is read and written once.
+
+    A row is read again before it is added to, so a row that stands twice in a
+    tile gets both its gradients.
+    """
+    n, m = len(x), len(y)
+
+    def body(offset, _):
+        xs = [lanes.load(b, row, offset) for row in x]
+        ys = [lanes.load(b, row, offset) for row in y]
+        g = lambda i, j: lanes.load_splat(b, scratch, I64(4 * (i * m + j)))
+
+        def add(row, terms):
+            total = None
+            for factor, value in terms:
+                if total is None:
+                    total = b.fmul(factor, value, flags=FAST)
+                else:
+                    total = lanes.mul_add(b, factor, value, total)
+            new = b.fadd(lanes.load(b, row, offset), total, flags=FAST)
+            lanes.store(b, new, row, offset)
+
+        for i in range(n):
+            add(x[i], [(g(i, j), ys[j]) for j in range(m)])
+        for j in range(m):
+            add(y[j], [(g(i, j), xs[i]) for i in range(n)])
+        return []
+
+    lanes.loop(b, end, [], body)
+
+
+tile1, tile2, tile3, tile4, tile5, tile6 = (_tile(n) for n in range(1, INPUTS + 1))
+
+
+@intrinsic
+def prefetch(typingctx, address):
+    """Ask for the cache line at ``address``; where the machine cannot, nothing happens."""
+
+    def codegen(context, b, signature, args):
+        pointer = ir.PointerType(I8)
+        function = cgutils.get_or_insert_function(
+            b.module,
+            ir.FunctionType(ir.VoidType(), [pointer, I32, I32, I32]),
+            "llvm.prefetch.p0",
+        )
+        b.call(function, [b.inttoptr(args[0], pointer), I32(0), I32(3), I32(1)])
+        return context.get_dummy_value()
+
+    return types.void(types.intp), codegen
+
+
+__all__ = ["F32", "INPUTS", "OUTPUTS", "SCRATCH", "prefetch", *(f"tile{n}" for n in range(1, 7))]
