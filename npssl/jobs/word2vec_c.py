@@ -1,0 +1,281 @@
+"""``variant="word2vec.c"``: the C program of 2015, one thread, bit for bit.
+
+What the program does differently from the papers and from npssl's own default
+is told in ``docs/word2vec_c.md``.  Equality holds where the program's float32
+arithmetic is strict (compiled without ``-Ofast``) and for its passes as of
+commit d83ccfb: later versions make one effective pass only.
+
+References
+----------
+T. Mikolov, word2vec (C program), https://github.com/tmikolov/word2vec, commit
+d83ccfb, 2015.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from npssl.train import train
+
+PLACES = 100_000_000  # of the program's noise table
+END = "</s>"
+PIECE = 100_000  # words between two steps of the training loop
+
+
+def fit(
+    source,
+    *,
+    dim: int = 100,
+    window: int = 5,
+    negative: int | None = None,
+    hierarchical: bool = False,
+    cbow: bool = False,
+    alpha: float | None = None,
+    sample: float = 1e-3,
+    min_count: int = 5,
+    epochs: int = 5,
+    run=None,
+    progress=None,
+):
+    """Train word vectors as the C program does with one thread.
+
+    Parameters
+    ----------
+    source : path, or whatever `npssl.data.corpus.encode` reads
+        Words stand between blanks, tabs and newlines; a newline ends a sentence.
+    dim, window, min_count, epochs : int
+        ``-size``, ``-window``, ``-min-count``, ``-iter``.
+    negative : int, optional
+        ``-negative``: 5, or 0 where the hierarchical softmax is on.
+    hierarchical : bool
+        ``-hs``.  Both may be on, as in the program.
+    cbow : bool
+        ``-cbow``; the program's default is 1.
+    alpha : float, optional
+        First learning rate: .025, and .05 for CBOW.
+    sample : float
+        ``-sample``; 0 keeps every word.
+    run : npssl.train.Run, optional
+        Checkpoints and metrics; training goes on from them to the same bytes.
+    progress : callable, optional
+        ``progress(step, steps, metrics)`` after each piece of text; metrics are
+        ``loss`` (mean nats per positive pair; 0 where nothing was trained),
+        ``pairs``, ``words`` and ``rate``.
+
+    Returns
+    -------
+    words : list of str
+    counts : (V,) int64
+    inputs : (V, D) float32
+        The vectors, which are all that the program writes.
+    outputs : (V, D) float32
+        Those of output words; with ``negative=0`` those of inner nodes, whose
+        last row is not used.
+
+    Raises
+    ------
+    ValueError
+        An argument out of range, or no word left to train.
+    """
+    from npssl.data.corpus import encode
+
+    corpus = encode(source, min_count=1, newline="word2vec.c")
+    step, state, steps, words, counts = prepare(
+        corpus,
+        dim=dim,
+        window=window,
+        negative=negative,
+        hierarchical=hierarchical,
+        cbow=cbow,
+        alpha=alpha,
+        sample=sample,
+        min_count=min_count,
+        epochs=epochs,
+    )
+    for k, metrics in train(step, state, steps=steps, run=run):
+        if progress is not None:
+            progress(k, steps, metrics)
+    return words, counts, state["inputs"], state["words" if len(state["words"]) else "nodes"]
+
+
+def prepare(
+    corpus,
+    *,
+    dim: int = 100,
+    window: int = 5,
+    negative: int | None = None,
+    hierarchical: bool = False,
+    cbow: bool = False,
+    alpha: float | None = None,
+    sample: float = 1e-3,
+    min_count: int = 5,
+    epochs: int = 5,
+    piece: int = PIECE,
+):
+    """Make ``(step, state, steps, words, counts)`` for `npssl.train.train`.
+
+    ``corpus`` knows every word (``min_count=1``): a text may hold ``</s>`` as a
+    word, which ends a sentence however rare it is.  Step k reads the k-th
+    ``piece`` of the corpus, counting on over all passes; what a sentence has
+    gathered when a piece ends is part of the state.
+    """
+    if negative is None:
+        negative = 0 if hierarchical else 5
+    if alpha is None:
+        alpha = 0.05 if cbow else 0.025
+    for name, value, least in (
+        ("dim", dim, 1),
+        ("window", window, 1),
+        ("negative", negative, 0),
+        ("epochs", epochs, 1),
+        ("min_count", min_count, 0),
+        ("piece", piece, 1),
+        ("sample", sample, 0),
+    ):
+        if not least <= value < math.inf:
+            raise ValueError(f"{name} must be at least {least}, found {value!r}")
+    if not 0 < alpha < math.inf:
+        raise ValueError(f"alpha must be a positive number, found {alpha!r}")
+    if not (hierarchical or negative):
+        raise ValueError("nothing to learn: negative is 0 and hierarchical is False")
+
+    words, counts, lookup = vocabulary(corpus, min_count)
+    if len(words) < 2:
+        raise ValueError(
+            f"the vocabulary is empty: none of {len(corpus.vocabulary)} words occurs"
+            f" min_count = {min_count} times"
+        )
+    from npssl.kernels import word2vec_c as kernel
+
+    size, all_words = len(words), int(counts.sum())
+    state = {
+        "inputs": first_vectors(size, dim),
+        "nodes": np.zeros((size if hierarchical else 0, dim), np.float32),
+        "words": np.zeros((size if negative else 0, dim), np.float32),
+        "sentence": np.zeros(kernel.LONGEST, np.int32),
+        "clock": np.zeros(4, np.int64),
+        "random": np.zeros(1, np.uint64),
+        "rate": np.full(1, alpha, np.float32),
+    }
+    tree: Any = (np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int8))
+    if hierarchical:
+        tree = kernel.huffman(counts)
+    last = noise_places(counts) if negative else np.zeros(0, np.int64)
+    keep = keep_chances(counts, sample) if sample else np.zeros(0, np.float32)
+    table = sigmoid_table()
+    start, total = np.float32(alpha), np.float32(epochs * all_words + 1)
+    pieces = -(-corpus.size // piece)
+
+    def step(k):
+        at = k % pieces * piece
+        ids = lookup[corpus.read(at, min(at + piece, corpus.size))]
+        ids = ids[ids >= 0]  # unknown words are as if they were not there
+        with np.errstate(over="ignore"):  # the generator wraps, where NumPy stands in for Numba
+            nats, pairs = kernel.train(
+                ids,
+                *(state[name] for name in ("sentence", "clock", "random", "rate")),
+                *(state[name] for name in ("inputs", "nodes", "words")),
+                tree,
+                last,
+                keep,
+                table,
+                window,
+                negative,
+                bool(cbow),
+                start,
+                total,
+            )
+        if (k + 1) % pieces == 0:  # the pass ends; what follows the last newline is not trained
+            clock = state["clock"]
+            clock[kernel.DONE] += clock[kernel.SEEN] - clock[kernel.TOLD]
+            clock[: kernel.DONE] = 0
+        loss = float(nats / pairs) if pairs else 0.0
+        return {
+            "loss": loss,
+            "pairs": int(pairs),
+            "words": len(ids),
+            "rate": float(state["rate"][0]),
+        }
+
+    return step, state, pieces * epochs, words, counts
+
+
+def vocabulary(corpus, min_count: int):
+    """The program's words and counts, and an array from the corpus's ids to them.
+
+    ``</s>`` stands first, however rare; the others by falling count, ties as they
+    first occur.  ``lookup[id]`` is -1 for what is too rare; its last entry, which
+    id -1 finds, is the sentence end.
+    """
+    known, seen = corpus.vocabulary.words, np.asarray(corpus.vocabulary.counts, np.int64)
+    literal = np.array([word == END for word in known], bool)
+    kept = (seen >= min_count) & ~literal
+    ends = int(seen[literal].sum())
+    for at in range(0, corpus.size, PIECE):
+        ends += int((corpus.read(at, min(at + PIECE, corpus.size)) < 0).sum())
+    lookup = np.full(len(known) + 1, -1, np.int32)
+    lookup[:-1][kept] = np.arange(1, kept.sum() + 1)
+    lookup[:-1][literal] = lookup[-1] = 0
+    words = [END, *(known[i] for i in np.flatnonzero(kept))]
+    return words, np.concatenate([[ends], seen[kept]]), lookup
+
+
+def first_vectors(size: int, dim: int) -> np.ndarray:
+    """Input vectors before training, (V, D) float32: even draws in +-1/(2 D).
+
+    Only the low 16 bits of the generator are used, and those repeat after 65,536
+    draws: so do the numbers in this table.
+
+    >>> print(first_vectors(1, 2))
+    [[0.20013428 0.22097015]]
+    """
+    draws, x = np.empty(min(size * dim, 1 << 16)), 1
+    for i in range(len(draws)):
+        x = (x * 25214903917 + 11) & 0xFFFF
+        draws[i] = x
+    first = ((draws / 65536 - 0.5) / dim).astype(np.float32)
+    return np.resize(first, (size, dim))
+
+
+def sigmoid_table() -> np.ndarray:
+    """The sigmoid at 1000 places from -6 to 6, (1000,) float32, rounded as there."""
+    x = (np.arange(1000, dtype=np.float32) / np.float32(1000) * 2 - 1) * np.float32(6)
+    e = np.array([math.exp(v) for v in x], np.float32)
+    return e / (e + np.float32(1))
+
+
+def keep_chances(counts: np.ndarray, sample: float) -> np.ndarray:
+    """Chance of keeping a word, (V,) float32: (sqrt(f / t) + 1) t / f for frequency f.
+
+    May exceed 1.  The products and the quotient under the root are float32, the
+    rest float64, as in the program.
+    """
+    t = np.float32(sample) * np.float32(counts.sum())
+    n = np.maximum(counts, 1)  # only a sentence end can have count 0, and nobody asks for it
+    root = np.sqrt((n.astype(np.float32) / t).astype(np.float64))
+    return ((root + 1) * np.float64(t) / n).astype(np.float32)
+
+
+def noise_places(counts: np.ndarray) -> np.ndarray:
+    """Where each word's run ends in the program's noise table, (V,) int64.
+
+    The program fills 10^8 places with word numbers, 400 MB: it goes on to the
+    next word after the first place a with a / 10^8 > the share of all words so
+    far (count^.75, summed in float64).  The last place of each run says the same:
+    the word at a place is the first one whose last place is not before it.
+
+    >>> noise_places(np.array([1, 16]))
+    array([ 11111112, 100000000])
+    """
+    power = np.array([math.pow(n, 0.75) for n in counts.tolist()])
+    share = np.cumsum(power / np.cumsum(power)[-1])
+    last = np.maximum(np.floor(share * PLACES).astype(np.int64) - 2, 0)
+    for _ in range(5):  # to the exact place, by the program's own comparison
+        last += last / PLACES <= share
+    order = np.arange(len(counts))
+    last = np.maximum.accumulate(last - order) + order  # every word has a place
+    last[-1] = PLACES
+    return last
