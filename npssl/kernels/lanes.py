@@ -22,7 +22,7 @@ FAST = ("fast",)  # the order of additions is ours to choose
 
 
 def _fit(f, low, high, degree):
-    """Coefficients, highest first, of a near-minimax polynomial: interpolation at Chebyshev nodes."""
+    """Coefficients, highest first, of the polynomial that meets f at Chebyshev nodes."""
     nodes = np.polynomial.chebyshev.chebpts1(degree + 1)
     x = (low + high) / 2 + (high - low) / 2 * nodes
     return [float(c) for c in np.polyfit(x, [f(v) for v in x], degree)]

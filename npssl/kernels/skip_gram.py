@@ -1,65 +1,41 @@
-"""Skip-gram with shared negatives over a piece of text: tiles, row after row, in place.
+"""Skip-gram over a piece of text, in place: the neighbours of a word share its negatives.
 
 For each kept word t (the centre, an output row) and its n neighbours (input
-rows), as in word2vec.c: the positive t and K negatives form m = K + 1 outputs,
-in groups of six; the neighbours come in parts of at most six; each part x group
-is one tile (`npssl.kernels.tile`).  The page that does the same is
-`npssl.tasks.skip_gram.epoch_page`.
+rows), as in word2vec.c: the outputs of t are itself and K negatives, or the
+nodes on its Huffman path, in groups of six; the neighbours come in parts of at
+most six; each part x group is one tile (`npssl.kernels.tile`).  The page that
+does the same is `npssl.tasks.skip_gram`.
 """
 
 import numpy as np
 from numba import types
 
-from npssl.kernels.draws import _MIX1, _MIX2, _STEP, SLOTS
-from npssl.kernels.jit import jit
-from npssl.kernels.tile import (
-    OUTPUTS,
-    SCRATCH,
-    prefetch,
-    tile1,
-    tile2,
-    tile3,
-    tile4,
-    tile5,
-    tile6,
+from npssl.kernels.gram import (
+    GROUP,
+    address,
+    d,
+    f2,
+    f3,
+    fetch,
+    i1,
+    k,
+    l1,
+    merge,
+    negatives,
+    pair,
+    path,
+    r1,
+    reach_of,
+    read_sentence,
+    take_loss,
+    u1,
+    w1,
 )
+from npssl.kernels.jit import jit
+from npssl.kernels.tile import OUTPUTS, SCRATCH, tile1, tile2, tile3, tile4, tile5, tile6
 
 AHEAD = 2  # positions between a prefetch and its use
-RING = 4  # positions whose outputs are held; a power of two above AHEAD
-LINE = 64
-
-u64, i64 = np.uint64, np.int64
-
-
-@jit(inline="always")
-def bits(key, position, slot):
-    """`npssl.kernels.draws.draw` for one position."""
-    z = key + ((u64(position) << u64(SLOTS)) | u64(slot)) * u64(_STEP)
-    z = (z ^ (z >> u64(30))) * u64(_MIX1)
-    z = (z ^ (z >> u64(27))) * u64(_MIX2)
-    return z ^ (z >> u64(31))
-
-
-@jit(inline="always")
-def noise_word(key, position, slot, alias):
-    """A word from the alias table."""
-    z = bits(key, position, slot)
-    word = ((z >> u64(32)) * u64(alias.shape[0])) >> u64(32)
-    entry = alias[word]
-    if (z & u64(0xFFFFFFFF)) < (entry >> u64(32)):
-        return i64(word)
-    return i64(entry & u64(0xFFFFFFFF))
-
-
-@jit(inline="always")
-def negative_word(key, position, k, negative, alias, positive):
-    """The k-th negative at this position: redrawn while it is the positive."""
-    slot = 2 + k
-    word = noise_word(key, position, slot, alias)
-    while word == positive and slot < (1 << SLOTS) - negative:
-        slot += negative
-        word = noise_word(key, position, slot, alias)
-    return word
+RING = 4  # positions whose outputs are held: a power of two above AHEAD
 
 
 @jit(inline="always")
@@ -89,60 +65,21 @@ def step(inputs, n, outputs, row, rate, label, bias, scratch):
         n -= part
 
 
-@jit(inline="always")
-def fetch(address, row):
-    """Prefetch a row."""
-    for line in range(address, address + row, LINE):
-        prefetch(line)
-
-
-@jit(inline="always")
-def take_loss(scratch):
-    """Empty the lanes in which the tiles sum the loss."""
-    total = 0.0
-    for q in range(SCRATCH - 16, SCRATCH):
-        total += np.float64(scratch[q])
-        scratch[q] = 0
-    return total
-
-
-@jit(inline="always")
-def merge(shared, mine, before):
-    """Add what changed in my copy of the hottest rows to everybody's, and take theirs."""
-    for r in range(mine.shape[0]):
-        a, b, c = shared[r], mine[r], before[r]
-        for d in range(a.size):
-            new = a[d] + (b[d] - c[d])
-            a[d] = new
-            b[d] = new
-            c[d] = new
-
-
-_f2 = types.Array(types.float32, 2, "C")
-_f3 = types.Array(types.float32, 3, "C")
-_f1 = types.Array(types.float32, 1, "C")
-_i1 = types.Array(types.int32, 1, "C", readonly=True)
-_w1 = types.Array(types.uint32, 1, "C", readonly=True)
-_u1 = types.Array(types.uint64, 1, "C", readonly=True)
-_n1 = types.Array(types.float32, 1, "C", readonly=True)
-_k = types.int64
-
-
-@jit(
-    types.UniTuple(types.float64, 2)(
-        _i1, _k, _f2, _f2, _f3, _f3, _w1, _u1, _n1, _k, _k, types.uint64, *[types.float64] * 3, _k
-    )
-)
+@jit(pair(i1, k, f2, f2, f3, f3, w1, u1, r1, l1, i1, i1, k, k, k, types.uint64, d, d, d, k))
 def train(
     ids,  # (n,) words, -1 ends a sentence
     first,  # position of ids[0] in the whole text
     input,  # (V, D) rows x, D a multiple of 16
     output,  # (V + 1, D) rows y; the last one is zero and pads
-    hot_input,  # (2, H, D) this thread's rows of the H most frequent words, and before; H may be 0
+    hot_input,  # (2, H, D) this thread's copy of the first H rows, and before; H may be 0
     hot_output,
-    keep,  # (V,) a word is kept when 32 bits are at most this
+    keep,  # (V,) a word is kept when its 32 bits are at most this
     alias,  # (V,) noise
-    shift,  # (V,) -log(K p_noise) for NCE, or all zeros
+    shift,  # (V,) -log(K p_noise) for NCE, else (1,)
+    start,  # (V + 1,) Huffman paths for hierarchical softmax, else (1,)
+    nodes,
+    code,
+    groups,  # groups of six outputs, at most
     window,
     negative,
     key,
@@ -152,88 +89,74 @@ def train(
     every,  # kept words between two merges
 ):
     """One pass over ``ids``; returns the summed loss in nats and the number of positive pairs."""
-    groups = (negative + OUTPUTS) // OUTPUTS
+    row, hot, tree = input.shape[1] * 4, hot_input.shape[1], start.size > 1
+    x, hot_x = input.ctypes.data, hot_input.ctypes.data
+    table = (row, hot_output.ctypes.data, output.ctypes.data)
+    noise = (key, alias, shift)
+    pad = output.ctypes.data + (output.shape[0] - 1) * row
     slots = groups * OUTPUTS
-    row = input.shape[1] * 4
-    hot = hot_input.shape[1]
-    x, y = input.ctypes.data, output.ctypes.data
-    hot_x, hot_y = hot_input.ctypes.data, hot_output.ctypes.data
-    pad = y + (output.shape[0] - 1) * row
-    label = np.full((groups + 1) * 48, np.float32(0.5), np.float32)
-    for j in range(negative + 1):
-        for i in range(6):
-            label[(j // OUTPUTS) * 48 + i * OUTPUTS + j % OUTPUTS] = 1 if j == 0 else 0
-    bias = np.zeros((groups + 1) * 48, np.float32)
-    scratch = np.zeros(SCRATCH, np.float32)
-    words = np.empty(1024, np.int64)
-    places = np.empty(1024, np.int64)
     ring = np.full(RING * slots, pad, np.int64)
-    drawn = np.zeros(RING * slots, np.int32)
+    used = np.full(RING, groups, np.int64)
+    label = np.zeros((RING * groups + 1) * GROUP, np.float32)
+    bias = np.zeros((RING * groups + 1) * GROUP, np.float32)
+    if not tree:
+        for q in range(RING * groups):
+            for j in range(OUTPUTS):
+                place = (q % groups) * OUTPUTS + j
+                value = 1.0 if place == 0 else (0.0 if place <= negative else 0.5)
+                for i in range(OUTPUTS):
+                    label[q * GROUP + i * OUTPUTS + j] = value
+    scratch = np.zeros(SCRATCH, np.float32)
+    words, places = np.empty(1024, np.int64), np.empty(1024, np.int64)
     inputs = np.empty(2 * window + 8, np.int64)
-    p_label, p_bias, p_scratch = label.ctypes.data, bias.ctypes.data, scratch.ctypes.data
-    p_ring, p_inputs = ring.ctypes.data, inputs.ctypes.data
-    shifted = shift[0] != 0
-    loss, pairs, since = 0.0, 0.0, 0
-    p, end = 0, ids.size
-    while p < end:
-        n_words = 0
+    p_ring, p_inputs, p_scratch = ring.ctypes.data, inputs.ctypes.data, scratch.ctypes.data
+    p_label, p_bias = label.ctypes.data, bias.ctypes.data
+    loss, pairs, since, p = 0.0, 0.0, 0, 0
+    while p < ids.size:
         now = np.float32(max(floor, rate - slope * p))
-        while p < end:
-            w = ids[p]
-            if w < 0:
-                p += 1
-                break
-            if (bits(key, first + p, 0) >> u64(32)) <= u64(keep[w]):
-                if n_words == words.size:
-                    bigger = np.empty(2 * n_words, np.int64)
-                    bigger[:n_words] = words
-                    words = bigger
-                    further = np.empty(2 * n_words, np.int64)
-                    further[:n_words] = places
-                    places = further
-                words[n_words] = w
-                places[n_words] = first + p
-                n_words += 1
-            p += 1
+        p, n_words, words, places = read_sentence(ids, p, first, keep, key, words, places)
         for i in range(-AHEAD, n_words):
             soon = i + AHEAD
-            if soon < n_words:  # draw what will be needed, and ask for it
-                t, place, o = words[soon], places[soon], (soon & (RING - 1)) * slots
-                for k in range(negative + 1):
-                    w = t if k == 0 else negative_word(key, place, k - 1, negative, alias, t)
-                    a = (hot_y if w < hot else y) + w * row
-                    ring[o + k] = a
-                    drawn[o + k] = w
-                    fetch(a, row)
+            if soon < n_words:  # the outputs that will be needed, asked for now
+                t, q = words[soon], soon & (RING - 1)
+                o, g = q * slots, q * groups
+                if tree:
+                    used[q] = path(ring, o, g, label, t, start, nodes, code, hot, table, pad)
+                else:
+                    negatives(
+                        ring,
+                        o,
+                        g,
+                        label,
+                        bias,
+                        t,
+                        places[soon],
+                        0,
+                        negative,
+                        negative,
+                        hot,
+                        noise,
+                        table,
+                    )
                 if soon + window < n_words:
-                    w = words[soon + window]
-                    fetch((hot_x if w < hot else x) + w * row, row)
+                    fetch(address(words[soon + window], row, hot, hot_x, x), row)
             if i < 0:
                 continue
-            reach = 1 + i64(((bits(key, places[i], 1) >> u64(32)) * u64(window)) >> u64(32))
-            n = 0
+            reach, n = reach_of(key, places[i], window), 0
             for j in range(max(0, i - reach), min(n_words, i + reach + 1)):
                 if j != i:
-                    w = words[j]
-                    inputs[n] = (hot_x if w < hot else x) + w * row
+                    inputs[n] = address(words[j], row, hot, hot_x, x)
                     n += 1
-            if n == 0:
-                continue
-            o = (i & (RING - 1)) * slots
-            if shifted:
-                for k in range(negative + 1):
-                    for q in range(6):
-                        place = (k // OUTPUTS) * 48 + q * OUTPUTS + k % OUTPUTS
-                        bias[place] = shift[drawn[o + k]]
-            for g in range(groups):
+            q = i & (RING - 1)
+            for g in range(q * groups, q * groups + used[q]):
                 step(
                     p_inputs,
                     n,
-                    p_ring + 8 * (o + g * OUTPUTS),
+                    p_ring + 8 * OUTPUTS * g,
                     row,
                     now,
-                    p_label + 192 * g,
-                    p_bias + 192 * g,
+                    p_label + 4 * GROUP * g,
+                    p_bias + 4 * GROUP * g,
                     p_scratch,
                 )
             pairs += n
@@ -241,9 +164,9 @@ def train(
         since += n_words
         if hot and since >= every:
             since = 0
-            merge(input, hot_input[0], hot_input[1])
-            merge(output, hot_output[0], hot_output[1])
+            merge(input, hot_input)
+            merge(output, hot_output)
     if hot:
-        merge(input, hot_input[0], hot_input[1])
-        merge(output, hot_output[0], hot_output[1])
+        merge(input, hot_input)
+        merge(output, hot_output)
     return loss, pairs

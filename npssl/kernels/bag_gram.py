@@ -1,0 +1,222 @@
+"""One input vector made of several rows: CBOW, sub-words, and skip-gram in the papers' direction.
+
+The input h is the mean of a bag of rows:
+
+- CBOW: the bag is the neighbours of the centre t, the only target is t;
+- skip-gram from t: the bag is t itself (with sub-words: its row and those of its
+  n-grams), each neighbour is a target, with negatives of its own.
+
+h meets the outputs of a target six at a time (`npssl.kernels.tile`, n = 1); what
+h has gained at the end goes to the rows of the bag: all of it to each row as
+word2vec.c and fastText do (``share`` false), or divided by their number, which
+is the gradient of the mean (``share`` true).  The page that does the same is
+`npssl.tasks.skip_gram`.
+"""
+
+import numpy as np
+from numba import types
+
+from npssl.kernels.gram import (
+    GROUP,
+    address,
+    d,
+    f2,
+    f3,
+    fetch,
+    i1,
+    k,
+    l1,
+    merge,
+    negatives,
+    pair,
+    path,
+    r1,
+    reach_of,
+    read_sentence,
+    take_loss,
+    u1,
+    w1,
+)
+from npssl.kernels.jit import jit
+from npssl.kernels.tile import OUTPUTS, SCRATCH, tile1
+
+
+@jit(inline="always")
+def add_word(w, bag, n, bag_start, bag_rows):
+    """Append the rows of word w to the bag; returns how many there are now, and the bag."""
+    if bag_start.size == 1:
+        if n == bag.size:
+            bag = np.concatenate((bag, bag))
+        bag[n] = w
+        return n + 1, bag
+    for r in range(bag_start[w], bag_start[w + 1]):
+        if n == bag.size:
+            bag = np.concatenate((bag, bag))
+        bag[n] = bag_rows[r]
+        n += 1
+    return n, bag
+
+
+@jit(
+    pair(
+        i1,
+        k,
+        f2,
+        f2,
+        f3,
+        f3,
+        w1,
+        u1,
+        r1,
+        l1,
+        i1,
+        i1,
+        k,
+        l1,
+        i1,
+        k,
+        k,
+        k,
+        k,
+        *[types.uint64],
+        d,
+        d,
+        d,
+        k,
+    )
+)
+def train(
+    ids,
+    first,
+    input,
+    output,
+    hot_input,
+    hot_output,
+    keep,
+    alias,
+    shift,
+    start,
+    nodes,
+    code,
+    groups,
+    bag_start,  # (V + 1,) where the rows of a word begin in bag_rows, else (1,): its own row
+    bag_rows,
+    cbow,
+    share,
+    window,
+    negative,
+    key,
+    rate,
+    slope,
+    floor,
+    every,
+):
+    """As `npssl.kernels.skip_gram.train`; a pair is one (input, target)."""
+    row, width, hot = input.shape[1] * 4, input.shape[1], hot_input.shape[1]
+    tree = start.size > 1
+    table = (row, hot_output.ctypes.data, output.ctypes.data)
+    noise = (key, alias, shift)
+    pad = output.ctypes.data + (output.shape[0] - 1) * row
+    rows = np.full(groups * OUTPUTS, pad, np.int64)
+    label = np.zeros((groups + 1) * GROUP, np.float32)
+    bias = np.zeros((groups + 1) * GROUP, np.float32)
+    if not tree:
+        for q in range(groups * OUTPUTS):
+            value = 1.0 if q == 0 else (0.0 if q <= negative else 0.5)
+            label[q // OUTPUTS * GROUP + q % OUTPUTS] = value
+    scratch = np.zeros(SCRATCH, np.float32)
+    words, places = np.empty(1024, np.int64), np.empty(1024, np.int64)
+    bag = np.empty(1024, np.int64)
+    room = np.zeros(2 * width + 16, np.float32)
+    begin = (-(room.ctypes.data // 4)) % 16
+    h, h_before = room[begin : begin + width], np.empty(width, np.float32)
+    one = np.empty(1, np.int64)
+    one[0] = room.ctypes.data + 4 * begin
+    p_one, p_rows, p_scratch = one.ctypes.data, rows.ctypes.data, scratch.ctypes.data
+    p_label, p_bias = label.ctypes.data, bias.ctypes.data
+    loss, pairs, since, p = 0.0, 0.0, 0, 0
+    while p < ids.size:
+        now = np.float32(max(floor, rate - slope * p))
+        p, n_words, words, places = read_sentence(ids, p, first, keep, key, words, places)
+        for i in range(n_words):
+            reach = reach_of(key, places[i], window)
+            low, high = max(0, i - reach), min(n_words, i + reach + 1)
+            targets = high - low - 1
+            if targets == 0:
+                continue
+            n = 0
+            if cbow:
+                for j in range(low, high):
+                    if j != i:
+                        n, bag = add_word(words[j], bag, n, bag_start, bag_rows)
+            else:
+                n, bag = add_word(words[i], bag, n, bag_start, bag_rows)
+            if i + window + 1 < n_words:
+                fetch(input.ctypes.data + words[i + window + 1] * row, row)
+            h[:] = 0
+            for r in range(n):
+                x = hot_input[0, bag[r]] if bag[r] < hot else input[bag[r]]
+                for c in range(width):
+                    h[c] += x[c]
+            part = np.float32(1.0 / n)
+            for c in range(width):
+                h[c] *= part
+                h_before[c] = h[c]
+            at = 0
+            for j in range(low, high):
+                if cbow:
+                    if j != low:
+                        break
+                    t = words[i]
+                elif j == i:
+                    continue
+                else:
+                    t = words[j]
+                if tree:
+                    used = path(rows, 0, 0, label, t, start, nodes, code, hot, table, pad)
+                else:
+                    used = negatives(
+                        rows,
+                        0,
+                        0,
+                        label,
+                        bias,
+                        t,
+                        places[i],
+                        at * negative,
+                        negative,
+                        2 * window * negative,
+                        hot,
+                        noise,
+                        table,
+                    )
+                at += 1
+                for g in range(used):
+                    tile1(
+                        p_one,
+                        p_rows + 8 * OUTPUTS * g,
+                        row,
+                        now,
+                        p_label + 4 * GROUP * g,
+                        p_bias + 4 * GROUP * g,
+                        p_scratch,
+                    )
+            pairs += at
+            if not share:
+                part = np.float32(1.0)
+            for c in range(width):
+                h[c] = (h[c] - h_before[c]) * part
+            for r in range(n):
+                x = hot_input[0, bag[r]] if bag[r] < hot else input[bag[r]]
+                for c in range(width):
+                    x[c] += h[c]
+        loss += take_loss(scratch)
+        since += n_words
+        if hot and since >= every:
+            since = 0
+            merge(input, hot_input)
+            merge(output, hot_output)
+    if hot:
+        merge(input, hot_input)
+        merge(output, hot_output)
+    return loss, pairs
