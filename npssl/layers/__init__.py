@@ -1,0 +1,1 @@
+"""Pure arrays in, ``(y, back)`` out; one file an idea."""

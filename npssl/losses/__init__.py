@@ -1,0 +1,1 @@
+"""Ops that end in one number, in nats unless they say otherwise."""
