@@ -247,7 +247,8 @@ class _Run:
 
 def _contract(run, names, arrays, rng):
     """The outputs, a random dy and the gradients; refuses what breaks a promise."""
-    witness = _Witness({**dict(zip(names, arrays)), **run.options})
+    lent = {**dict(zip(names, arrays)), **run.options}
+    witness = _Witness(lent)
     with witness:
         result = run(*arrays)
     if not (isinstance(result, tuple) and len(result) == 2 and callable(result[1])):
@@ -269,21 +270,22 @@ def _contract(run, names, arrays, rng):
     draw = lambda: [_like(out, rng.standard_normal(np.shape(out))) for out in ys]
     dy, other = draw(), draw()
     mixed = [_like(out, a - 2 * b) for out, a, b in zip(ys, dy, other)]
-    outer = _Witness({f"dy {k}" if len(dy) > 1 else "dy": d for k, d in enumerate(dy)})
-    with witness, outer:
+    witness = _Witness({**lent, **{f"dy {k}" if k else "dy": d for k, d in enumerate(dy)}})
+    with witness:
         grads = _gradients(back(*dy), names, arrays)
         saved = [g.copy() for g in grads]
         grads_other = [g.copy() for g in _gradients(back(*other), names, arrays)]
         grads_mixed = [g.copy() for g in _gradients(back(*mixed), names, arrays)]
+        overwritten = [not _same([a], [b]) for a, b in zip(saved, grads)]
         repeated = _gradients(back(*dy), names, arrays)
-    for name, g, kept_g, rep in zip(names, grads, saved, repeated):
-        if not _same([kept_g], [rep]):
-            raise GradientError(f"{name}: back called twice gives two gradients")
-        if not _same([kept_g], [g]):
+    for name, over, one, two in zip(names, overwritten, saved, repeated):
+        if over:
             raise GradientError(f"{name}: a second call of back overwrites the first gradient")
+        if not _same([one], [two]):
+            raise GradientError(f"{name}: back called twice gives two gradients")
     if not _same(before, ys):
         raise GradientError("back writes to the output y")
-    with witness, outer:
+    with witness:
         strided = _gradients(back_again(*(_strided(d) for d in dy)), names, arrays)
     near = 1e-11 if dtype == np.float64 else 1e-3
     size = math.sqrt(sum(np.sum(np.square(d * out)) for d, out in zip(dy, before)))
@@ -498,10 +500,10 @@ def _like(out, values):
 
 
 def _strided(a):
-    """The same values, in memory that runs backwards with gaps."""
+    """The same values, in memory that runs backwards with gaps, last axis first."""
     if not isinstance(a, np.ndarray) or a.ndim == 0:
         return a
-    room = np.empty(tuple(2 * n for n in a.shape), a.dtype)
+    room = np.empty(tuple(2 * n for n in reversed(a.shape)), a.dtype).T
     window = room[tuple(slice(None, None, -2) for _ in a.shape)]
     window[...] = a
     return _read_only(window)

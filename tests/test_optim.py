@@ -191,3 +191,13 @@ def test_schedules():
 def test_what_is_wrong_is_named(wrong, name):
     with pytest.raises(ValueError, match=name):
         wrong(params())
+
+
+@pytest.mark.parametrize("make", [lambda p: AdamW(p, decay=0.5), lambda p: SGD(p, 0.9, 0.5)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_step_only_reads_the_gradient(make, dtype):
+    p = params(dtype)
+    g = params(dtype, seed=4)
+    before = g.flat.tobytes()
+    make(p).step(p, g, 0.1)
+    assert g.flat.tobytes() == before
