@@ -1,0 +1,312 @@
+"""Text as a stream of byte blocks: from files, folders, archives, standard input, sentences.
+
+A source is a sequence of byte streams, one for each file or member of an archive;
+`blocks` cuts them at blanks into pieces of bounded size.  So nothing here holds
+more than two blocks at a time, however long the text or its lines are.
+
+What is read
+------------
+``.gz``, ``.bz2``, ``.xz``, ``.lzma`` and ``.zip`` are opened by suffix, whatever
+stands before it; everything else is read as it is.  A zip gives its files in the
+order of the archive (without folders and ``__MACOSX``).  A folder gives, sorted by
+path and including its sub-folders, the files that end in one of `TEXT` or have no
+suffix at all (as in ``wiki_00``), also when compressed; hidden files and folders
+are left out.  ``-`` is standard input.  Tar archives are refused by name.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import struct
+import sys
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from npssl.errors import FileError
+
+TEXT = (".txt", ".text", ".tokens", ".tok", ".md", ".rst")
+PACKED = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".lzma": lzma.open}
+TAR = (".tar", ".tgz", ".tbz2", ".txz")
+
+WHITESPACE = b" \n\t\r\v\f"  # as `bytes.split` has it
+BLOCK = 16 << 20
+SLACK = 128  # bytes that may be read, not used, behind the end of a block
+LONGEST = 64 << 20  # no text has a longer word
+
+_BROKEN = (
+    OSError,
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+    struct.error,
+    ValueError,
+)
+
+
+class Files:
+    """The byte streams of files, one after the other.
+
+    Attributes
+    ----------
+    name : str             for messages
+    total : int or None    bytes on the disk; None where that is not known, as in a pipe
+    done : int             how many of them have been read
+    """
+
+    def __init__(self, paths: Iterable, name=None):
+        self.paths = list(paths)
+        self.name = name or ", ".join(map(str, self.paths[:3])) + ", ..." * (len(self.paths) > 3)
+        self._sizes = [_size(path) for path in self.paths]
+        self.total = None if None in self._sizes else sum(self._sizes)
+        self._before, self._file, self._place = 0, None, None
+
+    @property
+    def done(self) -> int:
+        return self._before + (self._file.tell() if self._file and self._file.seekable() else 0)
+
+    @contextmanager
+    def errors(self):
+        """Whatever goes wrong while reading becomes a `FileError` with name and place."""
+        try:
+            yield
+        except FileError:
+            raise
+        except _BROKEN as error:
+            what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise FileError(self._path, what or type(error).__name__, place=self._place) from error
+
+    def streams(self) -> Iterator[io.BufferedIOBase]:
+        for path, size in zip(self.paths, self._sizes):
+            self._path = "standard input" if path == "-" else path
+            with self.errors():
+                stdin = path == "-"
+                self._file = sys.stdin.buffer if stdin else open(path, "rb")
+            try:
+                yield from self._unpacked(Path(path).suffix.lower())
+                self._before = self.done if size is None else self._before + size
+            finally:
+                file, self._file = self._file, None
+                if not stdin:
+                    file.close()
+
+    def _unpacked(self, suffix):
+        if suffix == ".zip":
+            yield from self._members()
+        elif suffix in PACKED:
+            with self.errors():
+                stream = PACKED[suffix](self._file)
+            with stream:
+                yield stream
+        else:
+            yield self._file
+
+    def _members(self):
+        with self.errors():
+            archive = zipfile.ZipFile(self._file)
+        with archive:
+            for member in archive.infolist():
+                if member.is_dir() or member.filename.startswith("__MACOSX/"):
+                    continue
+                self._place = f"member {member.filename!r}"
+                with self.errors():
+                    if member.flag_bits & 1:
+                        raise FileError(self._path, "is encrypted", place=self._place)
+                    stream = archive.open(member)
+                with stream:
+                    yield stream
+                self._place = None
+
+
+class Lines:
+    """Sentences, each a str, as one byte stream with a line for each."""
+
+    total = None
+    name = "the sentences"
+
+    def __init__(self, sentences: Iterable[str]):
+        self.sentences = sentences
+        self.done = 0
+
+    @contextmanager
+    def errors(self):
+        yield
+
+    def streams(self):
+        yield self
+
+    def readinto(self, view) -> int:
+        """Fill the view as far as it goes; what does not fit waits for the next call."""
+        if not hasattr(self, "_parts"):
+            self._parts, self._rest = self._encoded(), b""
+        n = 0
+        while n < len(view):
+            if not self._rest:
+                self._rest = next(self._parts, b"")
+                if not self._rest:
+                    break
+            take = min(len(view) - n, len(self._rest))
+            view[n : n + take] = self._rest[:take]
+            self._rest = self._rest[take:]
+            n += take
+        self.done += n
+        return n
+
+    def _encoded(self, together=1000):
+        part = []
+        for number, sentence in enumerate(self.sentences):
+            if not isinstance(sentence, str):
+                raise TypeError(
+                    f"source: sentence {number}: expected a str as the ones before it, "
+                    f"found {type(sentence).__name__}"
+                )
+            part.append(sentence.replace("\n", " ") if "\n" in sentence else sentence)
+            if len(part) == together:
+                yield _bytes(part)
+                part = []
+        if part:
+            yield _bytes(part)
+
+
+def _bytes(lines):
+    return ("\n".join(lines) + "\n").encode("utf-8", "surrogatepass")
+
+
+def blocks(source, size=BLOCK, *, blank=WHITESPACE, whole=True) -> Iterator[tuple[bytearray, int]]:
+    """Cut the streams of a source into blocks that begin and end between words.
+
+    Parameters
+    ----------
+    source : Files or Lines
+    size : int       bytes of a block; a longer word makes its block longer
+    blank : bytes    where text may be cut
+    whole : bool     end each stream with a line end and take a byte order mark from its
+                     beginning; if False leave out what follows the last blank
+
+    Yields
+    ------
+    block, n : bytearray, int     ``block[:n]`` is the text, `SLACK` bytes follow;
+                                  valid until the block after the next is asked for
+    """
+    block, spare = bytearray(size + SLACK), bytearray(size + SLACK)
+    for stream in source.streams():
+        kept, first = 0, True
+        while True:
+            n = _fill(source, stream, block, kept)
+            if first and whole and block[: min(n, 3)] == b"\xef\xbb\xbf":
+                block[:3] = b"   "
+            first, ended = False, n < len(block) - SLACK
+            if ended and whole:
+                block[n : n + 1] = b"\n"
+                n += 1
+            cut = last_blank(block, n, blank)
+            if not cut and not ended:  # one word fills the block
+                if len(block) >= LONGEST + SLACK:
+                    raise ValueError(
+                        f"{source.name}: a word of more than {LONGEST >> 20} MiB: is this text?"
+                    )
+                block, kept = block + bytes(len(block) - SLACK), n
+                continue
+            kept = n - cut
+            if len(spare) < len(block):
+                spare = bytearray(len(block))
+            spare[:kept] = memoryview(block)[cut:n]
+            if cut:
+                yield block, cut
+            block, spare = spare, block
+            if ended:
+                break
+
+
+def _fill(source, stream, block, n):
+    end = len(block) - SLACK
+    with memoryview(block) as view:
+        while n < end:
+            with source.errors():
+                more = stream.readinto(view[n:end])
+            if not more:
+                break
+            n += more
+    return n
+
+
+def last_blank(block, n, blank=WHITESPACE) -> int:
+    """Just after the last blank of ``block[:n]``; 0 where there is none.
+
+    >>> last_blank(b"one two", 7)
+    4
+    """
+    found = max(block.rfind(blank[i : i + 1], 0, n) for i in (0, 1))  # blank and line end
+    if found < 0:
+        found = max(block.rfind(blank[i : i + 1], 0, n) for i in range(len(blank)))
+    return found + 1
+
+
+def files(source) -> list:
+    """The files that a path, or a list of paths, stands for; folders are searched.
+
+    Raises
+    ------
+    FileError     no such file, a folder without text, a tar archive
+    """
+    paths = source if isinstance(source, (list, tuple)) else [source]
+    return [file for path in paths for file in _expand(path)]
+
+
+def _expand(path):
+    if isinstance(path, str) and path == "-":
+        return ["-"]
+    path = Path(path)
+    try:
+        is_folder = path.is_dir()
+        path.stat()
+    except FileNotFoundError:
+        raise FileError(_short(path), "no such file") from None
+    except (OSError, ValueError) as error:
+        raise FileError(_short(path), getattr(error, "strerror", None) or error) from error
+    if not is_folder:
+        if _tar(path.name):
+            raise FileError(path, "tar archives are not read: unpack it and give the folder")
+        return [path]
+    found = sorted(file for file in path.rglob("*") if _is_text(file.relative_to(path), file))
+    if not found:
+        kinds = " ".join(TEXT)
+        raise FileError(path, f"no text in this folder (looked for {kinds} and names without dot)")
+    return found
+
+
+def _short(path):
+    text = str(path)
+    return text if len(text) < 200 else text[:100] + "..."
+
+
+def _tar(name):
+    stem = Path(name.lower())
+    return stem.suffix in TAR or (stem.suffix in PACKED and Path(stem.stem).suffix == ".tar")
+
+
+def _is_text(relative, file):
+    if any(part.startswith(".") for part in relative.parts) or _tar(file.name):
+        return False
+    suffix = file.suffix.lower()
+    if suffix == ".zip":
+        return file.is_file()
+    if suffix in PACKED:
+        suffix = Path(file.stem).suffix.lower()
+    return suffix in ("", *TEXT) and file.is_file()
+
+
+def _size(path):
+    if path == "-":
+        return None
+    status = os.stat(path)
+    return status.st_size if os.path.isfile(path) else None
