@@ -13,12 +13,220 @@ An op with variants draws the variant too: ``("erf", "tanh")[size(0, 1)]``.
 A public op or loss that is missing here fails the tests.
 """
 
+import numpy as np
+
+from npssl.check import functional
+from npssl.layers.activation import gelu, relu, sigmoid, softplus, tanh
+from npssl.layers.bag import bag
+from npssl.layers.dropout import dropout
+from npssl.layers.embedding import embedding
+from npssl.layers.gaussian import normal_cdf
+from npssl.layers.linear import linear
+from npssl.layers.norm import layernorm
+from npssl.layers.similarity import unit
+from npssl.layers.softmax import log_softmax, softmax
+from npssl.losses.binary_cross_entropy import binary_cross_entropy
+from npssl.losses.cross_entropy import cross_entropy
+from npssl.losses.hierarchical_softmax import hierarchical_softmax
+from npssl.losses.nce import nce
+from npssl.losses.negative_sampling import negative_sampling
+from npssl.losses.squared_error import squared_error
+from npssl.models.bag import bag_classifier, bag_classifier_spec
+from npssl.models.dense import dense, dense_spec, mlp, mlp_spec, norm, norm_spec
+from npssl.params import Params
+
+# what cases draw ----------------------------------------------------------------------------------
+
+
+def shape(size, axes=3):
+    """Any number of axes up to ``axes``, of any length from 0 to 4."""
+    return tuple(size(0, 4) for _ in range(size(0, axes)))
+
+
+def one_of(size, *choices):
+    """One of the choices."""
+    return choices[size(0, len(choices) - 1)]
+
+
+def numbers(size, rng, *dims):
+    """Normal numbers, now small, now large."""
+    return np.asarray(one_of(size, 1.0, 0.1, 5.0) * rng.normal(size=dims))
+
+
+def _elementwise(size, rng):
+    return (numbers(size, rng, *shape(size)),), {}
+
+
 # layers -------------------------------------------------------------------------------------------
+
+
+def _gelu(size, rng):
+    return (numbers(size, rng, *shape(size)),), {"form": one_of(size, "erf", "tanh")}
+
+
+def _rows(size, rng):
+    """Rows of at least one number."""
+    return (numbers(size, rng, *shape(size), size(1, 5)),), {}
+
+
+def _dropout(size, rng):
+    noise = np.random.default_rng(int(rng.integers(2**32))) if size(0, 3) else None
+    return (numbers(size, rng, *shape(size)),), {"rate": one_of(size, 0.3, 0.0, 0.9), "rng": noise}
+
+
+def _embedding(size, rng):
+    rows, ids = size(1, 5), shape(size)
+    return (numbers(size, rng, rows, size(0, 4)),), {"ids": rng.integers(0, rows, ids)}
+
+
+def _bag(size, rng):
+    rows, sizes = size(1, 5), rng.integers(0, 4, size(0, 4))
+    offsets = np.append(0, np.cumsum(sizes)).astype(np.int64)
+    ids = rng.integers(0, rows, offsets[-1])
+    options = {"ids": ids, "offsets": offsets, "reduction": one_of(size, "mean", "sum")}
+    return (numbers(size, rng, rows, size(0, 4)),), options
+
+
+def _linear(size, rng):
+    lead, n_in, n_out = shape(size, 2), size(0, 5), size(0, 5)
+    return (
+        numbers(size, rng, *lead, n_in),
+        numbers(size, rng, n_in, n_out),
+        numbers(size, rng, n_out),
+    ), {}
+
+
+def _layernorm(size, rng):
+    width = size(1, 6)
+    x = numbers(size, rng, *shape(size, 2), width)
+    return (x, rng.normal(size=width), rng.normal(size=width)), {"eps": one_of(size, 1e-5, 0.1)}
+
+
+def _unit(size, rng):
+    x = rng.normal(size=(*shape(size), size(1, 5)))
+    return (one_of(size, 1.0, 0.1, 5.0) * (x + np.copysign(0.5, x)),), {}  # away from no direction
+
 
 # losses -------------------------------------------------------------------------------------------
 
-CASES: dict = {}
+
+def _cross_entropy(size, rng):
+    lead, V = shape(size, 2), size(1, 6)
+    logits = numbers(size, rng, *lead, V)
+    options = {"z_loss": one_of(size, 0.0, 0.1)}
+    form = one_of(size, "ids", "soft", "ignore", "ignore a class")
+    if form == "soft":
+        return (logits,), {"target": rng.dirichlet(np.ones(V), lead), **options}
+    target = rng.integers(-1 if form == "ignore" else 0, V, lead)
+    if form != "ids":
+        options["ignore"] = -1 if form == "ignore" else 0
+    return (logits,), {"target": target, **options}
+
+
+def _binary_cross_entropy(size, rng):
+    dims = shape(size)
+    target = rng.random(dims) if size(0, 1) else rng.integers(0, 2, dims)
+    return (numbers(size, rng, *dims),), {"target": target}
+
+
+def _squared_error(size, rng):
+    dims = shape(size)
+    return (numbers(size, rng, *dims),), {"target": rng.normal(size=dims)}
+
+
+def _pairs(size, rng, least):
+    """Inputs (n, D) and outputs (m, D), or batches of them."""
+    lead, n, m, D = one_of(size, (), (size(0, 3),)), size(0, 4), size(least, 5), size(0, 5)
+    return rng.normal(size=(*lead, n, D)), numbers(size, rng, *lead, m, D)
+
+
+def _labels(size, rng, x, y):
+    dims = one_of(size, y.shape[:-1], (*x.shape[:-1], y.shape[-2]))
+    label = rng.choice([0.0, 0.5, 1.0], dims)
+    return {"label": label} if size(0, 1) else {}
+
+
+def _negative_sampling(size, rng):
+    x, y = _pairs(size, rng, 1)
+    return (x, y), {"reduction": one_of(size, "sum", "mean"), **_labels(size, rng, x, y)}
+
+
+def _nce(size, rng):
+    x, y = _pairs(size, rng, 2)
+    options = {"reduction": one_of(size, "sum", "mean"), **_labels(size, rng, x, y)}
+    return (x, y), {"log_noise": np.log(rng.uniform(1e-3, 1, y.shape[:-1])), **options}
+
+
+def _hierarchical_softmax(size, rng):
+    x, nodes = _pairs(size, rng, 0)
+    options = {"reduction": one_of(size, "sum", "mean")}
+    options["code"] = rng.integers(0, 2, nodes.shape[:-1])
+    if size(0, 1):
+        dims = one_of(size, nodes.shape[:-1], (*x.shape[:-1], nodes.shape[-2]))
+        options["mask"] = rng.random(dims) < 0.7
+    return (x, nodes), options
+
+
+CASES = {
+    relu: _elementwise,
+    tanh: _elementwise,
+    sigmoid: _elementwise,
+    softplus: _elementwise,
+    normal_cdf: _elementwise,
+    gelu: _gelu,
+    softmax: _rows,
+    log_softmax: _rows,
+    layernorm: _layernorm,
+    unit: _unit,
+    dropout: _dropout,
+    linear: _linear,
+    embedding: _embedding,
+    bag: _bag,
+    cross_entropy: _cross_entropy,
+    binary_cross_entropy: _binary_cross_entropy,
+    squared_error: _squared_error,
+    negative_sampling: _negative_sampling,
+    nce: _nce,
+    hierarchical_softmax: _hierarchical_softmax,
+}
 
 # models and tasks ---------------------------------------------------------------------------------
 
-MODELS: dict = {}
+
+def _model(net, spec, rng, inputs=(), options=None):
+    params = Params(spec, rng, dtype=np.float64)
+    params.flat += 0.1 * rng.normal(size=params.flat.shape)  # biases too
+    return functional(net, params), (params.flat, *inputs), options or {}
+
+
+def _dense(size, rng):
+    n_in, n_out = size(1, 5), size(1, 5)
+    x = numbers(size, rng, *shape(size, 2), n_in)
+    return _model(dense, dense_spec(n_in, n_out, std=0.5), rng, [x])
+
+
+def _norm(size, rng):
+    width = size(1, 6)
+    return _model(norm, norm_spec(width), rng, [numbers(size, rng, *shape(size, 2), width)])
+
+
+def _mlp(size, rng):
+    widths = [size(1, 5) for _ in range(size(2, 4))]
+    noise = np.random.default_rng(int(rng.integers(2**32)))
+    options = {"activation": one_of(size, tanh, gelu), "rate": 0.3, "rng": noise}
+    x = numbers(size, rng, *shape(size, 2), widths[0])
+    return _model(mlp, mlp_spec(*widths), rng, [x], options)
+
+
+def _bag_classifier(size, rng):
+    (table,), options = _bag(size, rng)
+    spec = bag_classifier_spec(len(table), size(1, 4), classes=size(1, 3), std=0.5)
+    return _model(bag_classifier, spec, rng, options=options)
+
+
+MODELS: dict = {
+    "dense": _dense,
+    "norm": _norm,
+    "mlp": _mlp,
+    "bag_classifier": _bag_classifier,
+}
