@@ -1,5 +1,7 @@
 """Affine map."""
 
+import math
+
 
 def linear(x, w, b):
     r"""Mix the features by a matrix and add a bias.
@@ -66,12 +68,13 @@ def linear(x, w, b):
         raise ValueError(f"w must be (I, O) with I the last axis of x {x.shape}, found {w.shape}")
     if b.shape != w.shape[1:]:
         raise ValueError(f"b must have the shape {w.shape[1:]} of one output row, found {b.shape}")
+    N = math.prod(x.shape[:-1])
     y = x @ w + b  # (1)
 
     def back(dy):
-        rows = dy.reshape(-1, w.shape[1])  # (N, O)
+        rows = dy.reshape(N, w.shape[1])
         dx = dy @ w.T  # (2)
-        dw = x.reshape(-1, w.shape[0]).T @ rows  # (3)
+        dw = x.reshape(N, w.shape[0]).T @ rows  # (3)
         db = rows.sum(0)  # (4)
         return dx, dw, db
 
