@@ -18,7 +18,6 @@ from numba import types
 
 from npssl.kernels.gram import (
     GROUP,
-    address,
     d,
     f2,
     f3,

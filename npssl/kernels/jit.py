@@ -1,11 +1,30 @@
 """How every kernel is compiled: once per machine, cached on disk, announced in one line."""
 
 import sys
+from pathlib import Path
 
 import numba
 from numba.core import event
 
 _SAID = []
+
+
+def _drop_stale():
+    """Forget compiled kernels that are older than any source here.
+
+    Numba compares a kernel with its own file only, not with what it inlines.
+    """
+    folder = Path(__file__).parent
+    newest = max(source.stat().st_mtime for source in folder.glob("*.py"))
+    for index in (folder / "__pycache__").glob("*.nbi"):
+        if index.stat().st_mtime < newest:
+            index.unlink(missing_ok=True)
+
+
+try:
+    _drop_stale()
+except OSError:  # a read-only installation keeps its cache elsewhere, and does not change
+    pass
 
 
 class _Announce(event.Listener):

@@ -16,7 +16,7 @@ update reads each row once and writes it once.  (Ji et al. 2016,
 arXiv:1604.04661, are the source of the idea that the context words of a centre
 share their negatives and so become a small matrix product.)
 
-Addresses are byte addresses of rows that begin on 64 bytes; ``end`` is the
+Addresses are byte addresses of rows, best on 64 bytes; ``end`` is the
 length of a row in bytes, a multiple of 64.
 """
 
@@ -81,15 +81,15 @@ def _push(b, sums, count, rate, label, bias, scratch):
     speed, product, linear = lanes.splat(b, rate), None, None
     for q in range(0, count, LANES):
         here = I64(4 * q)
-        wanted = lanes.load(b, label, here, align=4)
+        wanted = lanes.load(b, label, here)
         score = lanes.sum_lanes(b, sums[q : q + LANES])
-        score = b.fadd(score, lanes.load(b, bias, here, align=4), flags=FAST)
+        score = b.fadd(score, lanes.load(b, bias, here), flags=FAST)
         score = lanes.clamp(b, score, -27.0, 27.0)
         e = lanes.exp2(b, b.fmul(score, lanes.const(-1 / math.log(2.0)), flags=FAST))
         one_e = b.fadd(e, lanes.const(1.0), flags=FAST)
         sigmoid = b.fdiv(lanes.const(1.0), one_e, flags=FAST)
         g = b.fmul(speed, b.fsub(wanted, sigmoid, flags=FAST), flags=FAST)
-        lanes.store(b, g, scratch, here, align=4)
+        lanes.store(b, g, scratch, here)
         # log(1 + e) + (1 - label) score, summed over chunks: the logarithm of a product,
         # which stays below 2^120 because of the clamp
         real = b.fcmp_ordered("!=", wanted, lanes.const(0.5))
@@ -103,8 +103,8 @@ def _push(b, sums, count, rate, label, bias, scratch):
         linear = term if linear is None else b.fadd(linear, term, flags=FAST)
     loss = b.fadd(lanes.log(b, product), linear, flags=FAST)
     place = I64(4 * (SCRATCH - LANES))
-    loss = b.fadd(loss, lanes.load(b, scratch, place, align=4), flags=FAST)
-    lanes.store(b, loss, scratch, place, align=4)
+    loss = b.fadd(loss, lanes.load(b, scratch, place), flags=FAST)
+    lanes.store(b, loss, scratch, place)
 
 
 def _update(b, x, y, end, scratch):
