@@ -7,6 +7,8 @@ Python object.  Both number the words in the order of their first appearance.
 
 import numpy as np
 
+from npssl.kernels import enabled
+
 END = -1  # ends a sentence
 
 
@@ -104,6 +106,61 @@ class _Words(_Numbers):
         return super().__missing__(key)
 
 
+class ByteCounter:
+    """The same as `PlainCounter` by `npssl.kernels.text`: words stay bytes in one array."""
+
+    def __init__(self, separators, longest=None):
+        from npssl.kernels import text
+
+        self.kernel, self.longest = text, longest or 0
+        self.table = np.zeros(4 << 12, np.uint64)
+        self.letters = np.empty(1 << 16, np.uint8)
+        self.state = np.zeros(3, np.int64)
+        self.ids = np.empty(0, np.int32)
+
+    def __len__(self):
+        return int(self.state[self.kernel.KNOWN])
+
+    def scan(self, block, start, stop):
+        """As `PlainCounter.scan`; but `npssl.kernels.text.SLACK` bytes of anything must
+        follow the block, and the ids are valid until the next scan."""
+        block = np.frombuffer(block, np.uint8)
+        if not block.flags.writeable:
+            block = block.copy()
+        if len(self.ids) < stop - start + 1:
+            self.ids = np.empty(stop - start + 1, np.int32)
+        self.state[self.kernel.FOUND] = 0
+        while start < stop:
+            start = self.kernel.scan(
+                block, start, stop, self.longest, self.table, self.letters, self.ids, self.state
+            )
+            if start < stop:
+                self._grow()
+        return self.ids[: self.state[self.kernel.FOUND]]
+
+    def _grow(self):
+        """Make room for more words: in the table if that is full, else for their letters."""
+        if self.kernel.full(len(self), len(self.table)):
+            larger = np.zeros(2 * len(self.table), np.uint64)
+            self.kernel.rehash(self.table, larger)
+            self.table = larger
+        else:
+            self.letters.resize(2 * len(self.letters), refcheck=False)
+
+    def counts(self):
+        out = np.zeros(len(self), np.int64)
+        self.kernel.counts(self.table, out)
+        return out
+
+    def text(self):
+        return self.letters[: self.state[self.kernel.USED]].tobytes()
+
+
 def counter(separators, longest=None):
     """The faster counter, unless Numba is switched off."""
+    if enabled():
+        from npssl.kernels.text import usable
+
+        if usable:
+            return ByteCounter(separators, longest)
     return PlainCounter(separators, longest)
