@@ -31,7 +31,8 @@ def normal_cdf(x):
 
     Returns
     -------
-    y : (...)               in [0, 1]; relative error below 1e-14 in float64 for -37 < x
+    y : (...)               in [0, 1]; relative error in float64: 1e-15 for x > -5, 1e-13
+        for x > -37, where the numbers end
     back : dy (...) -> dx (...)
 
     Keeps
@@ -86,13 +87,14 @@ def normal_cdf(x):
     """
     left = x.real < 0
     far = np.where(left, -x, x)
-    u = np.where(far.real > 57, 57, far) * math.sqrt(0.5)
+    z = np.where(far.real > 57, 57, far)
+    u = z * math.sqrt(0.5)
     q = (LENGTH - u) / (LENGTH + u)
     series = np.zeros_like(q)
     for a in COEFFICIENTS[:0:-1]:
         series = series * q + a
     r = COEFFICIENTS[0] / (LENGTH * (LENGTH + u)) + 2 * series / np.square(LENGTH + u)  # (4)
-    tail = 0.5 * np.exp(-u * u) * r
+    tail = 0.5 * np.exp(-0.5 * z * z) * r
     y = np.where(left, tail, 1 - tail)  # (5)
 
     def back(dy):
