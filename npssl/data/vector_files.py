@@ -119,9 +119,10 @@ def read_table(path, format=None, limit=None, mmap=False, *, unicode_errors="str
             else:
                 table = vector_binary.read(file, path, size, limit, unicode_errors)
         except Broken as error:
-            if "binary" in looks and "binary" in format or looks == format:
+            if looks == format or {looks, format} == {"word2vec-binary", "word2vec-c"}:
                 raise
-            raise FileError(path, f"{error.reason} (it looks like {looks})", place=error.place)
+            message = f"{error.reason} (it looks like {looks})"
+            raise Broken(path, message, place=error.place) from None
     return *table.finish(), None
 
 

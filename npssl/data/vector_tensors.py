@@ -31,15 +31,15 @@ def read(path, limit, mmap):
             message = f"the description is not JSON ({error})"
             raise Broken(path, message, place="byte 8") from None
         find = lambda name, *types: _place(path, entries, name, types, size - 8 - n)
-        kind, (rows, dim), start = find("vectors", ("F64", "F32", "F16"), 2)
-        _, (length,), begin = find("words", ("U8",), 1)
+        kind, (rows, dim), start = find("vectors", "F64", "F32", "F16", 2)
+        _, (length,), begin = find("words", "U8", 1)
         if not 1 <= dim <= WIDEST:
             raise Broken(path, f"{dim} dimensions; expected 1 to {WIDEST}", place="vectors")
         take = rows if limit is None else min(rows, limit)
         words = _words(path, _get(file, 8 + n + begin, length), rows, take)
         counts = None
         if "counts" in entries:
-            _, (known,), where = find("counts", ("I64",), 1)
+            _, (known,), where = find("counts", "I64", 1)
             if known != rows:
                 raise Broken(path, f"{known} counts of {rows} words", place="counts")
             counts = np.frombuffer(_get(file, 8 + n + where, 8 * take), "<i8")

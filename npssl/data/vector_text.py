@@ -34,9 +34,9 @@ def read(file, path, size, format, limit, unicode_errors):
         if rows is not None and table.taken == rows:
             message = f"more vectors than the {rows} that line 1 speaks of"
             raise Broken(path, message, place=f"line {number}")
-        if len(fields) > dim + 1:  # a word with blanks in it
+        if len(fields) > dim + 1 and (rows is not None or dim > 1):  # a word with blanks in it
             fields = line.strip().rsplit(None, dim)
-        if len(fields) <= dim:
+        if len(fields) != dim + 1:
             raise Broken(path, _expected(dim, fields, line), place=f"line {number}")
         try:
             with np.errstate(over="ignore"):
@@ -53,11 +53,8 @@ def read(file, path, size, format, limit, unicode_errors):
 
 
 def _expected(dim, fields, line):
-    return (
-        f"expected a word and {dim} or more numbers, found {line[:60].strip()!r}"
-        if (dim == 1)
-        else f"expected a word and {dim} numbers, found {len(fields)} fields: {line[:60].strip()!r}"
-    )
+    found = line[:40].strip()
+    return f"expected a word and {dim} numbers, found {len(fields)} fields: {found!r}"
 
 
 def write(file, words, vectors, header):
