@@ -4,14 +4,14 @@ import hashlib
 import importlib.util
 import lzma
 import math
-import re
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from npssl.data.corpus import encode
 from npssl.jobs import word2vec_c as job
 from npssl.kernels import word2vec_c as kernel
+from npssl.train import Diverged, Run
 
 GOLDEN = {
     "sg-neg-lines": dict(epochs=2),
@@ -22,25 +22,16 @@ GOLDEN = {
 }
 
 
-def read(text):
-    """What `npssl.data.corpus.encode` makes of bytes, in a few lines of Python."""
-    tokens = re.findall(rb"[^ \t\n]+(?=[ \t\n])|\n", text.replace(b"\r", b""))
-    counts = {}
-    for token in tokens:
-        if token != b"\n":
-            counts[token] = counts.get(token, 0) + 1
-    words = sorted(counts, key=lambda w: -counts[w])  # stable: ties in order of appearance
-    index = {word: i for i, word in enumerate(words)} | {b"\n": -1}
-    ids = np.array([index[token] for token in tokens], np.int32)
+@pytest.fixture(scope="session")
+def read(tmp_path_factory):
+    """``read(text)``: bytes as a corpus."""
+    path = tmp_path_factory.mktemp("texts") / "text"
 
-    class Words(list):
-        words = property(list)
+    def encoded(text, min_count=1):
+        path.write_bytes(text)
+        return encode(path, min_count=min_count, newline="word2vec.c")
 
-    vocabulary = Words(word.decode() for word in words)
-    vocabulary.counts = np.array([counts[word] for word in words], np.int64)
-    return SimpleNamespace(
-        vocabulary=vocabulary, size=len(ids), read=lambda start, stop: ids[start:stop]
-    )
+    return encoded
 
 
 def text_of(name, shared_data):
@@ -50,8 +41,12 @@ def text_of(name, shared_data):
     return lzma.open(shared_data("wikitext-2") / "wiki.valid.tokens.xz").read()
 
 
+def prepared(corpus, *, piece=job.PIECE, **options):
+    return job.prepare(corpus, job.Options(**options), piece=piece)
+
+
 def trained(corpus, **options):
-    step, state, steps, words, counts = job.prepare(corpus, **options)
+    step, state, steps, words, counts = prepared(corpus, **options)
     losses = [step(k)["loss"] for k in range(steps)]
     return state, words, counts, losses
 
@@ -63,13 +58,18 @@ def as_written(words, vectors):
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-def test_golden(name, shared_data):
-    folder = shared_data("word2vec-golden")
-    corpus = read(text_of(name, shared_data))
-    state, words, counts, losses = trained(corpus, dim=24, **GOLDEN[name])
+def test_golden(name, shared_data, tmp_path):
+    folder, told, losses = shared_data("word2vec-golden"), [], []
+    (tmp_path / "text").write_bytes(text_of(name, shared_data))
+    words, counts, inputs, _ = job.fit(
+        tmp_path / "text",
+        dim=24,
+        progress=lambda k, steps, metrics: losses.append(metrics["loss"]),
+        **GOLDEN[name],
+    )
     told = "".join(f"{word} {count}\n" for word, count in zip(words, counts, strict=True))
     assert told.encode() == (folder / f"{name}.vocab").read_bytes()
-    assert as_written(words, state["inputs"]) == (folder / f"{name}.bin").read_bytes()
+    assert as_written(words, inputs) == (folder / f"{name}.bin").read_bytes()
     if len(losses) > 3:  # three pieces a pass
         assert 0 < losses[3] < losses[0]
 
@@ -82,6 +82,11 @@ def drawn(n, words=400):
         out.append(b"w%d" % min(int(1 / ((x >> 33) / 2**31 + 1e-9) ** 0.8), words))
         out.append(b"\n" if (x >> 20) % 300 == 0 else b" \t " if (x >> 20) % 7 == 0 else b" ")
     return b"".join(out)
+
+
+def filled(text, tokens):
+    """The text, made up to so many words and sentence ends by empty lines."""
+    return text + b"\n" * (tokens - len(text.replace(b"\n", b" x ").split()))
 
 
 # What the program (compiled as the golden vectors were) makes of corners that those leave out:
@@ -117,6 +122,11 @@ CORNERS = {
         dict(alpha=0.5, min_count=50, epochs=9),
         "349fc942aabda83aa5892578ea193d8d",
     ),
+    "empty lines, and the least rate": (
+        filled(b"\n" * 10_001 + drawn(4000) + b"\n", 20_002) + b"w1 w2 w3\n",
+        dict(sample=0, window=2),
+        "08cbbbda366f22d630e654476c0200df",
+    ),
     "CRLF": (
         b"\r\n\r\n" + drawn(9000).replace(b"\n", b"\r\n"),
         dict(sample=0, window=1),
@@ -126,11 +136,12 @@ CORNERS = {
 
 
 @pytest.mark.parametrize("corner", CORNERS)
-def test_corners(corner):
+def test_corners(corner, read):
     text, options, wanted = CORNERS[corner]
     options = dict(dim=6, epochs=3) | options
-    state, words, *_ = trained(read(text), **options)
-    raw = as_written(words, state["inputs"])
+    corpus = read(text, options.pop("min_count", 5))
+    words, _, inputs, _ = job.fit(corpus, **options)
+    raw = as_written(words, inputs)
     assert hashlib.sha256(raw).hexdigest()[:32] == wanted
 
 
@@ -148,18 +159,18 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_stop_and_go_on_anywhere(way):
+def test_stop_and_go_on_anywhere(way, read):
     """Pieces of any length, and a state that was on disk, give the same bytes."""
-    options = dict(dim=5, window=3, min_count=2, epochs=3, sample=0.5, alpha=0.5) | WAYS[way]
-    corpus = read(SMALL)
+    options = dict(dim=5, window=3, epochs=3, sample=0.5, alpha=0.5) | WAYS[way]
+    corpus = read(SMALL, 2)
     whole, *_ = trained(corpus, **options)
     for piece in (1, 7):
-        step, state, steps, *_ = job.prepare(corpus, piece=piece, **options)
+        step, state, steps, *_ = prepared(corpus, piece=piece, **options)
         for k in range(steps):
             step(k)
             if k % 3 == 0:
                 kept = {name: array.tobytes() for name, array in state.items()}
-                step, state, *_ = job.prepare(corpus, piece=piece, **options)
+                step, state, *_ = prepared(corpus, piece=piece, **options)
                 for name, raw in kept.items():
                     state[name][...] = np.frombuffer(raw, state[name].dtype).reshape(
                         state[name].shape
@@ -169,13 +180,13 @@ def test_stop_and_go_on_anywhere(way):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_python_gives_the_same_bytes(way, monkeypatch):
+def test_python_gives_the_same_bytes(way, read, monkeypatch):
     monkeypatch.setenv("NPSSL_NUMBA", "0")
     spec = importlib.util.spec_from_file_location("plain", kernel.__file__)
     plain = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(plain)
-    assert type(plain.train) is type(read)
-    options = dict(dim=4, min_count=1, epochs=2, sample=0.5, alpha=2.0) | WAYS[way]
+    assert type(plain.train) is type(trained)
+    options = dict(dim=4, epochs=2, sample=0.5, alpha=2.0) | WAYS[way]
     fast, _, _, losses = trained(read(SMALL), **options)
     monkeypatch.setattr("npssl.kernels.word2vec_c", plain)
     slow, _, _, told = trained(read(SMALL), **options)
@@ -185,15 +196,15 @@ def test_python_gives_the_same_bytes(way, monkeypatch):
 
 
 @pytest.mark.parametrize("cbow", [False, True])
-def test_loss_is_nats_per_pair(cbow):
+def test_loss_is_nats_per_pair(cbow, read):
     """Outputs that stay at 0 cost ln 2 a turn, or a word that is told from noise."""
     corpus = read(drawn(3000))
-    options = dict(dim=3, sample=0, epochs=1, alpha=1e-30, min_count=1, cbow=cbow)
-    step, _, steps, words, counts = job.prepare(corpus, negative=4, **options)
+    options = dict(dim=3, sample=0, epochs=1, alpha=1e-30, cbow=cbow)
+    step, _, steps, words, counts = prepared(corpus, negative=4, **options)
     metrics = step(0)
     assert steps == 1 and metrics["words"] == counts.sum() == 3000 + counts[0]
     assert 3.9 * math.log(2) < metrics["loss"] < 5 * math.log(2)
-    step, *_ = job.prepare(corpus, hierarchical=True, **options)
+    step, *_ = prepared(corpus, hierarchical=True, **options)
     metrics = step(0)
     turns = np.diff(kernel.huffman(counts)[0])
     if cbow:  # every word is a centre once, where its sentence has another word
@@ -204,20 +215,20 @@ def test_loss_is_nats_per_pair(cbow):
         assert math.isclose(metrics["loss"], wanted * math.log(2), rel_tol=1e-9)
 
 
-def test_sentences_are_cut_at_a_thousand_kept_words():
+def test_sentences_are_cut_at_a_thousand_kept_words(read):
     """A long line is as if it had been cut there, but for the sentence ends' own count."""
     line = b" ".join([b"a", b"b"] * 1250)
-    step, state, steps, *_ = job.prepare(read(line + b"\n"), dim=3, sample=0, epochs=1, piece=900)
+    step, state, steps, *_ = prepared(read(line + b"\n"), dim=3, sample=0, epochs=1, piece=900)
     seen = [step(k)["pairs"] for k in range(steps)]
     # the sentence read last is of 500 words; nothing is trained before a sentence is whole
     assert seen[0] == 0 and seen[1] > 0 and seen[2] > 0
     assert state["clock"].tolist() == [0, 0, 0, 2501]
 
 
-def test_text_after_the_last_newline_counts_but_is_not_trained():
-    closed, *_ = trained(read(SMALL + b"\n"), dim=3, min_count=1, sample=0)
-    words, counts = trained(read(SMALL), dim=3, min_count=1, sample=0)[1:3]
-    step, state, *_ = job.prepare(read(SMALL), dim=3, min_count=1, sample=0, epochs=1)
+def test_text_after_the_last_newline_counts_but_is_not_trained(read):
+    closed, *_ = trained(read(SMALL + b"\n"), dim=3, sample=0)
+    words, counts = trained(read(SMALL), dim=3, sample=0)[1:3]
+    step, state, *_ = prepared(read(SMALL), dim=3, sample=0, epochs=1)
     assert counts[words.index("unfinished")] == 1 and counts[0] == 6
     assert "lost" not in words  # nothing follows it, so the program takes it for half a word
     before = state["inputs"].copy()
@@ -228,10 +239,10 @@ def test_text_after_the_last_newline_counts_but_is_not_trained():
     assert not np.array_equal(closed["inputs"][at], before[at])
 
 
-def test_noise_places_are_those_of_the_table():
+@pytest.mark.parametrize("places", [100, 1000])
+def test_noise_places_are_those_of_the_table(places, monkeypatch):
     """Walk a table of the program's form, with fewer places, step by step."""
     counts = np.array([0, 900, 50, 50, 3, 1, 1], np.int64)
-    places = 1000
     table, word = [], 0
     power = [n**0.75 for n in counts.tolist()]
     share = power[0] / sum(power)
@@ -241,9 +252,8 @@ def test_noise_places_are_those_of_the_table():
             word += 1
             share += power[word] / sum(power) if word < len(power) else 1
         word = min(word, len(counts) - 1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(job, "PLACES", places)
-        last = job.noise_places(counts)
+    monkeypatch.setattr(job, "PLACES", places)
+    last = job.noise_places(counts)
     assert np.searchsorted(last, np.arange(places)).tolist() == table
 
 
@@ -268,9 +278,39 @@ def test_huffman_paths_are_a_prefix_code_of_least_length():
 @pytest.mark.parametrize(
     "option, value",
     [("dim", 0), ("window", 0), ("negative", -1), ("epochs", 0), ("sample", -1), ("alpha", 0),
-     ("alpha", float("nan")), ("min_count", 99), ("negative", 0)],
+     ("alpha", float("nan")), ("epochs", 1.5), ("negative", 0)],
 )  # fmt: skip
 def test_what_cannot_be_trained_is_refused(option, value):
-    named = "nothing to learn" if (option, value) == ("negative", 0) else option
-    with pytest.raises(ValueError, match=named):
-        job.prepare(read(SMALL), **{option: value})
+    with pytest.raises(ValueError, match=option):
+        job.fit("no such file", **{option: value})
+
+
+def test_kill_and_resume_through_a_run_folder(tmp_path, read):
+    """The loop's own checkpoints: stopped after a pass, resumed to the same bytes."""
+    corpus, options = read(drawn(4000)), dict(dim=4, epochs=4)
+    whole = job.fit(corpus, **options)
+
+    def stop(k, steps, metrics):
+        if k == 2:
+            raise KeyboardInterrupt
+
+    with Run(tmp_path, {}, save_seconds=0) as run, pytest.raises(KeyboardInterrupt):
+        job.fit(corpus, run=run, progress=stop, **options)
+    with Run(tmp_path, {}, resume=True) as run:
+        again = job.fit(corpus, run=run, **options)
+        steps = [row["step"] for row in run.rows()]
+    assert steps == [1, 2, 3, 4]
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(whole[1:], again[1:], strict=True))
+
+
+def test_a_rate_that_diverges_stops_with_a_reason(read):
+    with pytest.raises(Diverged, match="loss is"):
+        job.fit(read(b"a b c d\n" * 300), dim=4, alpha=1e30, sample=0)
+
+
+def test_keep_chances_are_rounded_as_there():
+    counts, sample = np.array([3, 900, 50, 7], np.int64), np.float32(1e-2)
+    t = float(sample * np.float32(960))
+    for count, chance in zip(counts.tolist(), job.keep_chances(counts, 1e-2), strict=True):
+        root = math.sqrt(float(np.float32(count) / np.float32(t)))
+        assert chance == np.float32((root + 1) * t / count)

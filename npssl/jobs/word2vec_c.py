@@ -14,6 +14,7 @@ d83ccfb, 2015.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,40 @@ from npssl.train import train
 
 PLACES = 100_000_000  # of the program's noise table
 END = "</s>"
-PIECE = 100_000  # words between two steps of the training loop
+PIECE = 100_000  # words and sentence ends in a step of the training loop
+
+
+@dataclass
+class Options:
+    """The program's options, with its defaults but for CBOW, which it has on."""
+
+    dim: int = 100
+    window: int = 5
+    negative: int | None = None
+    hierarchical: bool = False
+    cbow: bool = False
+    alpha: float | None = None
+    sample: float = 1e-3
+    epochs: int = 5
+
+    def __post_init__(self):
+        if self.negative is None:
+            self.negative = 0 if self.hierarchical else 5
+        if self.alpha is None:
+            self.alpha = 0.05 if self.cbow else 0.025
+        least = {"dim": 1, "window": 1, "negative": 0, "epochs": 1}
+        for name in least:
+            value = getattr(self, name)
+            if not isinstance(value, (int, np.integer)) or value < least[name]:
+                raise ValueError(
+                    f"{name}: expected an integer, {least[name]} or more, found {value!r}"
+                )
+        if not 0 <= self.sample < math.inf:
+            raise ValueError(f"sample: expected 0 or more, found {self.sample!r}")
+        if not 0 < self.alpha < math.inf:
+            raise ValueError(f"alpha: expected a positive number, found {self.alpha!r}")
+        if not (self.hierarchical or self.negative):
+            raise ValueError("negative: expected 1 or more where hierarchical is False, found 0")
 
 
 def fit(
@@ -45,7 +79,9 @@ def fit(
     Parameters
     ----------
     source : path, or whatever `npssl.data.corpus.encode` reads
-        Words stand between blanks, tabs and newlines; a newline ends a sentence.
+        Words stand between blanks, tabs and newlines; a newline ends a sentence.  Or
+        a `Corpus` that was encoded with ``newline="word2vec.c"``; then ``min_count``
+        has done its work already.
     dim, window, min_count, epochs : int
         ``-size``, ``-window``, ``-min-count``, ``-iter``.
     negative : int, optional
@@ -62,8 +98,8 @@ def fit(
         Checkpoints and metrics; training goes on from them to the same bytes.
     progress : callable, optional
         ``progress(step, steps, metrics)`` after each piece of text; metrics are
-        ``loss`` (mean nats per positive pair; 0 where nothing was trained),
-        ``pairs``, ``words`` and ``rate``.
+        ``loss`` (mean nats per positive pair, a pair being a centre for CBOW; 0 where
+        nothing was trained), ``pairs``, ``words`` and ``rate``.
 
     Returns
     -------
@@ -78,149 +114,79 @@ def fit(
     Raises
     ------
     ValueError
-        An argument out of range, or no word left to train.
+        An option out of range; what `encode` says of the text.
+    npssl.train.Diverged
+        A loss that is no longer finite, where the program would crash.
     """
-    from npssl.data.corpus import encode
+    from npssl.data.corpus import Corpus, encode
 
-    corpus = encode(source, min_count=1, newline="word2vec.c")
-    step, state, steps, words, counts = prepare(
-        corpus,
-        dim=dim,
-        window=window,
-        negative=negative,
-        hierarchical=hierarchical,
-        cbow=cbow,
-        alpha=alpha,
-        sample=sample,
-        min_count=min_count,
-        epochs=epochs,
-    )
+    options = Options(dim, window, negative, hierarchical, cbow, alpha, sample, epochs)
+    corpus = source
+    if not isinstance(source, Corpus):
+        corpus = encode(source, min_count=min_count, newline="word2vec.c")
+    step, state, steps, words, counts = prepare(corpus, options)
     for k, metrics in train(step, state, steps=steps, run=run):
         if progress is not None:
             progress(k, steps, metrics)
     return words, counts, state["inputs"], state["words" if len(state["words"]) else "nodes"]
 
 
-def prepare(
-    corpus,
-    *,
-    dim: int = 100,
-    window: int = 5,
-    negative: int | None = None,
-    hierarchical: bool = False,
-    cbow: bool = False,
-    alpha: float | None = None,
-    sample: float = 1e-3,
-    min_count: int = 5,
-    epochs: int = 5,
-    piece: int = PIECE,
-):
+def prepare(corpus, options: Options, *, piece: int = PIECE):
     """Make ``(step, state, steps, words, counts)`` for `npssl.train.train`.
 
-    ``corpus`` knows every word (``min_count=1``): a text may hold ``</s>`` as a
-    word, which ends a sentence however rare it is.  Step k reads the k-th
-    ``piece`` of the corpus, counting on over all passes; what a sentence has
-    gathered when a piece ends is part of the state.
+    Step k reads the k-th ``piece`` of the corpus, counting on over all passes; what
+    a sentence has gathered when a piece ends is part of the state, so that pieces
+    of any length give the same vectors.  The first word is ``</s>``, however rare;
+    the others stand as in the corpus.
     """
-    if negative is None:
-        negative = 0 if hierarchical else 5
-    if alpha is None:
-        alpha = 0.05 if cbow else 0.025
-    for name, value, least in (
-        ("dim", dim, 1),
-        ("window", window, 1),
-        ("negative", negative, 0),
-        ("epochs", epochs, 1),
-        ("min_count", min_count, 0),
-        ("piece", piece, 1),
-        ("sample", sample, 0),
-    ):
-        if not least <= value < math.inf:
-            raise ValueError(f"{name} must be at least {least}, found {value!r}")
-    if not 0 < alpha < math.inf:
-        raise ValueError(f"alpha must be a positive number, found {alpha!r}")
-    if not (hierarchical or negative):
-        raise ValueError("nothing to learn: negative is 0 and hierarchical is False")
-
-    words, counts, lookup = vocabulary(corpus, min_count)
-    if len(words) < 2:
-        raise ValueError(
-            f"the vocabulary is empty: none of {len(corpus.vocabulary)} words occurs"
-            f" min_count = {min_count} times"
-        )
     from npssl.kernels import word2vec_c as kernel
 
-    size, all_words = len(words), int(counts.sum())
+    o: Any = options
+    words = [END, *corpus.vocabulary.words]
+    ends = corpus.size - corpus.words
+    counts = np.concatenate([[ends], corpus.vocabulary.counts]).astype(np.int64)
+    size, pieces = len(words), -(-corpus.size // piece)
     state = {
-        "inputs": first_vectors(size, dim),
-        "nodes": np.zeros((size if hierarchical else 0, dim), np.float32),
-        "words": np.zeros((size if negative else 0, dim), np.float32),
+        "inputs": first_vectors(size, o.dim),
+        "nodes": np.zeros((size if o.hierarchical else 0, o.dim), np.float32),
+        "words": np.zeros((size if o.negative else 0, o.dim), np.float32),
         "sentence": np.zeros(kernel.LONGEST, np.int32),
         "clock": np.zeros(4, np.int64),
         "random": np.zeros(1, np.uint64),
-        "rate": np.full(1, alpha, np.float32),
+        "rate": np.full(1, o.alpha, np.float32),
     }
     tree: Any = (np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int8))
-    if hierarchical:
+    if o.hierarchical:
         tree = kernel.huffman(counts)
-    last = noise_places(counts) if negative else np.zeros(0, np.int64)
-    keep = keep_chances(counts, sample) if sample else np.zeros(0, np.float32)
-    table = sigmoid_table()
-    start, total = np.float32(alpha), np.float32(epochs * all_words + 1)
-    pieces = -(-corpus.size // piece)
+    settled = (
+        tree,
+        noise_places(counts) if o.negative else np.zeros(0, np.int64),
+        keep_chances(counts, o.sample) if o.sample else np.zeros(0, np.float32),
+        sigmoid_table(),
+        o.window,
+        o.negative,
+        bool(o.cbow),
+        np.float32(o.alpha),
+        np.float32(o.epochs * int(counts.sum()) + 1),
+    )
+    changed = [
+        state[n] for n in ("sentence", "clock", "random", "rate", "inputs", "nodes", "words")
+    ]
 
     def step(k):
         at = k % pieces * piece
-        ids = lookup[corpus.read(at, min(at + piece, corpus.size))]
-        ids = ids[ids >= 0]  # unknown words are as if they were not there
+        ids = corpus.read(at, min(at + piece, corpus.size)) + np.int32(1)  # 0 is the sentence end
         with np.errstate(over="ignore"):  # the generator wraps, where NumPy stands in for Numba
-            nats, pairs = kernel.train(
-                ids,
-                *(state[name] for name in ("sentence", "clock", "random", "rate")),
-                *(state[name] for name in ("inputs", "nodes", "words")),
-                tree,
-                last,
-                keep,
-                table,
-                window,
-                negative,
-                bool(cbow),
-                start,
-                total,
-            )
+            nats, pairs = kernel.train(ids, *changed, *settled)
         if (k + 1) % pieces == 0:  # the pass ends; what follows the last newline is not trained
             clock = state["clock"]
             clock[kernel.DONE] += clock[kernel.SEEN] - clock[kernel.TOLD]
             clock[: kernel.DONE] = 0
         loss = float(nats / pairs) if pairs else 0.0
-        return {
-            "loss": loss,
-            "pairs": int(pairs),
-            "words": len(ids),
-            "rate": float(state["rate"][0]),
-        }
+        rate = float(state["rate"][0])
+        return {"loss": loss, "pairs": int(pairs), "words": len(ids), "rate": rate}
 
-    return step, state, pieces * epochs, words, counts
-
-
-def vocabulary(corpus, min_count: int):
-    """The program's words and counts, and an array from the corpus's ids to them.
-
-    ``</s>`` stands first, however rare; the others by falling count, ties as they
-    first occur.  ``lookup[id]`` is -1 for what is too rare; its last entry, which
-    id -1 finds, is the sentence end.
-    """
-    known, seen = corpus.vocabulary.words, np.asarray(corpus.vocabulary.counts, np.int64)
-    literal = np.array([word == END for word in known], bool)
-    kept = (seen >= min_count) & ~literal
-    ends = int(seen[literal].sum())
-    for at in range(0, corpus.size, PIECE):
-        ends += int((corpus.read(at, min(at + PIECE, corpus.size)) < 0).sum())
-    lookup = np.full(len(known) + 1, -1, np.int32)
-    lookup[:-1][kept] = np.arange(1, kept.sum() + 1)
-    lookup[:-1][literal] = lookup[-1] = 0
-    words = [END, *(known[i] for i in np.flatnonzero(kept))]
-    return words, np.concatenate([[ends], seen[kept]]), lookup
+    return step, state, pieces * o.epochs, words, counts
 
 
 def first_vectors(size: int, dim: int) -> np.ndarray:
