@@ -45,9 +45,9 @@ class GradientError(AssertionError):
 class Finding:
     """The worst gap that was seen in the gradient of one argument.
 
-    ``error`` is relative to the largest entry of the true gradient, or to
-    ``|dy y| / max |x|`` where that is larger; ``expected`` and ``found`` are the
-    two slopes at ``place``: an index, or a random direction.
+    ``error`` is relative to the largest entry of the true gradient, or where that is
+    larger to ``|dy| max(1, |y|) / max |x|``, the unit of rounding in the op; ``expected``
+    and ``found`` are the two slopes at ``place``: an index, or a random direction.
     """
 
     argument: str
@@ -288,7 +288,7 @@ def _contract(run, names, arrays, rng):
     with witness:
         strided = _gradients(back_again(*(_strided(d) for d in dy)), names, arrays)
     near = 1e-11 if dtype == np.float64 else 1e-3
-    size = math.sqrt(sum(np.sum(np.square(d * out)) for d, out in zip(dy, before)))
+    size = _size(dy, before)
     for name, a, g, h, mix, odd in zip(names, arrays, saved, grads_other, grads_mixed, strided):
         scale = max(_peak(g), _peak(h), size / _unit(a))
         if (gap := _peak(mix - (g - 2 * h))) > near * scale:
@@ -351,7 +351,7 @@ class _Slopes:
         single = any(a.dtype != np.float64 for a in arrays)
         self.single = single
         self.y = run.values(*self.arrays) if single else y
-        self.size = math.sqrt(sum(np.sum(np.square(d * o)) for d, o in zip(self.dy, self.y)))
+        self.size = _size(self.dy, self.y)
         self.units = [_unit(a) for a in self.arrays]
 
     def values(self, i, move):
@@ -405,7 +405,7 @@ class _Slopes:
 def _compare(slopes, i, name, g, rng, method, every):
     """The worst gap between gradient ``g`` of argument ``i`` and the numbers."""
     n, g = g.size, np.asarray(g, np.float64)
-    floor = slopes.size / slopes.units[i] or np.finfo(np.float64).tiny
+    floor = slopes.size / slopes.units[i]
     if n == 0:
         return Finding(name, method if method != "auto" else COMPLEX, 0.0, BARS[COMPLEX])
 
@@ -507,6 +507,12 @@ def _strided(a):
     window = room[tuple(slice(None, None, -2) for _ in a.shape)]
     window[...] = a
     return _read_only(window)
+
+
+def _size(dy, y):
+    """What rounding in the op is relative to: |dy| times |y|, or 1 where y is small."""
+    weighted = (np.square(d * np.maximum(np.abs(out), 1)).sum() for d, out in zip(dy, y))
+    return math.sqrt(sum(weighted)) or 1.0
 
 
 def _unit(a):
