@@ -233,10 +233,10 @@ def test_no_network_is_said_in_one_message(toy, capsys):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/a"
-        toy(urls=[url, "http://no-such-host.invalid/a"])
+        toy(urls=[url, url + "b"])
         assert main(["data", "fetch", "toy"]) == 1
     said = capsys.readouterr().err.splitlines()
-    assert len(said) == 1 and url in said[0] and "no-such-host.invalid" in said[0]
+    assert len(said) == 1 and url in said[0] and url + "b" in said[0]
     assert "NPSSL_DATA" in said[0] and "a.bin" in said[0]
 
 
@@ -297,7 +297,9 @@ def test_a_damaged_file_is_told_from_the_whole_one(tmp_path, damage):
     place.parent.mkdir(parents=True)
     packed = lzma.compress(b"DESC:def What ?\n" * 100)
     place.write_bytes(packed[:-20] if damage == "cut" else packed)
-    with pytest.raises(errors.FileError, match="broken" if damage == "cut" else "expected sha256"):
+    with pytest.raises(
+        errors.FileError, match="cannot be read" if damage == "cut" else "expected sha256"
+    ):
         sets.fetch("trec/test")
     assert sets.path("trec/test") == place  # found, not read
 

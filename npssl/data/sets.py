@@ -20,6 +20,8 @@ import lzma
 import shutil
 import tarfile
 import zipfile
+import zlib
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -224,22 +226,28 @@ def _extract(archive, member, target):
 
 def _verify(place, file):
     """Compare the content with what is pinned; the compression is not part of it."""
-    if file.sha256 and (found := _sha256(place, OPENERS[_suffix(place)])) != file.sha256:
+    if file.sha256 and (found := _sha256(place, open_any)) != file.sha256:
         raise FileError(
             place, f"expected sha256 {file.sha256}, found {found}: remove it and fetch it again"
         )
 
 
-def _suffix(place):
-    return place.suffix if place.suffix in OPENERS else ""
-
-
-def _sha256(place, opener=open) -> str:
-    digest = hashlib.sha256()
+@contextmanager
+def open_any(place):
+    """The bytes of a file, compression undone; what is wrong with it is a `FileError`."""
+    place = Path(place)
     try:
-        with opener(place, "rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except (EOFError, lzma.LZMAError, gzip.BadGzipFile) as error:
-        raise FileError(place, f"broken ({error})") from error
+        with OPENERS.get(place.suffix, open)(place, "rb") as file:
+            yield file
+    except FileNotFoundError:
+        raise FileError(place, "no such file") from None
+    except (EOFError, lzma.LZMAError, zlib.error, OSError) as error:
+        raise FileError(place, f"cannot be read ({error})") from error
+
+
+def _sha256(place, opener=lambda place: open(place, "rb")) -> str:
+    digest = hashlib.sha256()
+    with opener(place) as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
     return digest.hexdigest()
