@@ -1,0 +1,148 @@
+"""Values and gradients equal PyTorch's, in float64, wherever PyTorch has the op."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from npssl.jobs.cases import CASES
+from npssl.layers.activation import gelu, relu, sigmoid, softplus, tanh
+from npssl.layers.bag import bag
+from npssl.layers.dropout import dropout
+from npssl.layers.embedding import embedding
+from npssl.layers.gaussian import normal_cdf
+from npssl.layers.linear import linear
+from npssl.layers.norm import layernorm
+from npssl.layers.similarity import unit
+from npssl.layers.softmax import log_softmax, softmax
+from npssl.losses.binary_cross_entropy import binary_cross_entropy
+from npssl.losses.cross_entropy import cross_entropy
+from npssl.losses.hierarchical_softmax import hierarchical_softmax
+from npssl.losses.nce import nce
+from npssl.losses.negative_sampling import negative_sampling
+from npssl.losses.squared_error import squared_error
+
+torch = pytest.importorskip("torch", reason="needs PyTorch to compare with")
+F = torch.nn.functional
+BAR = 1e-10
+
+
+def _bag(table, *, ids, offsets, reduction):
+    offsets = torch.tensor(offsets)
+    if not len(ids):  # embedding_bag refuses, so: as many zero rows as there are bags
+        return torch.zeros(len(offsets) - 1, table.shape[1], dtype=table.dtype) + 0 * table.sum()
+    last = {"mode": reduction, "include_last_offset": True}
+    return F.embedding_bag(torch.tensor(ids), table, offsets, **last)
+
+
+def _cross_entropy(logits, *, target, ignore=None, z_loss=0.0):
+    V, target = logits.shape[-1], torch.tensor(target)
+    soft = target.is_floating_point()
+    target, rows = target.reshape(-1, *([V] if soft else [])), logits.reshape(-1, V)
+    if ignore is not None:
+        rows, target = rows[target != ignore], target[target != ignore]
+    if not len(rows):
+        return 0 * logits.sum()
+    return F.cross_entropy(rows, target) + z_loss * rows.logsumexp(-1).square().mean()
+
+
+def _decisions(s, positive, weight, reduction, counted):
+    """Sum over pairs of binary cross-entropies; PyTorch has this loss, not the models."""
+    if not s.numel():
+        return 0 * s.sum()
+    total = F.binary_cross_entropy_with_logits(s, positive, weight, reduction="sum")
+    return total / (1 if reduction == "sum" else max(1, counted))
+
+
+def _negative_sampling(x, y, *, label=None, reduction, shift=0.0):
+    s = x @ y.mT - shift
+    if label is None:
+        label = np.zeros(y.shape[:-1])
+        label[..., 0] = 1
+    label = torch.tensor(label)
+    label = (label if label.shape == s.shape else label[..., None, :]).expand(s.shape)
+    weight = (label != 0.5).double()
+    return _decisions(s, label, weight, reduction, int((label == 1).sum()))
+
+
+def _nce(x, y, *, log_noise, **options):
+    shift = torch.tensor(log_noise + math.log(y.shape[-2] - 1))[..., None, :]
+    return _negative_sampling(x, y, shift=shift, **options)
+
+
+def _hierarchical_softmax(x, nodes, *, code, mask=None, reduction):
+    s = x @ nodes.mT
+    mask = torch.tensor(np.ones(nodes.shape[:-1], bool) if mask is None else mask)
+    mask = (mask if mask.shape == s.shape else mask[..., None, :]).expand(s.shape)
+    turn = torch.tensor(1.0 - code)[..., None, :].expand(s.shape)
+    return _decisions(s, turn, mask.double(), reduction, int(mask.any(-1).sum()))
+
+
+def _dropout(x, *, rate, rng):
+    if rng is None or not rate:
+        return x * 1
+    keep = rng.random(x.shape, dtype=np.float32) >= rate  # the same draw, PyTorch's arithmetic
+    return x * torch.tensor(keep) / (1 - rate)
+
+
+THEIRS = {
+    relu: F.relu,
+    tanh: torch.tanh,
+    sigmoid: torch.sigmoid,
+    softplus: lambda x: F.softplus(x, threshold=1e3),
+    normal_cdf: torch.special.ndtr,
+    gelu: lambda x, *, form: F.gelu(x, approximate="none" if form == "erf" else "tanh"),
+    softmax: lambda x: F.softmax(x, -1),
+    log_softmax: lambda x: F.log_softmax(x, -1),
+    layernorm: lambda x, gain, bias, *, eps: F.layer_norm(x, x.shape[-1:], gain, bias, eps),
+    unit: lambda x: F.normalize(x, dim=-1),
+    dropout: _dropout,
+    linear: lambda x, w, b: F.linear(x, w.mT, b),
+    embedding: lambda table, *, ids: F.embedding(torch.tensor(ids), table),
+    bag: _bag,
+    cross_entropy: _cross_entropy,
+    binary_cross_entropy: lambda logits, *, target: (
+        F.binary_cross_entropy_with_logits(logits, torch.tensor(target, dtype=torch.float64))
+        if logits.numel()
+        else 0 * logits.sum()
+    ),
+    squared_error: lambda x, *, target: (
+        F.mse_loss(x, torch.tensor(target)) if x.numel() else 0 * x.sum()
+    ),
+    negative_sampling: _negative_sampling,
+    nce: _nce,
+    hierarchical_softmax: _hierarchical_softmax,
+}
+ALONE: set = set()  # ops that PyTorch does not have, each with a comment that says why
+
+
+def test_every_op_has_its_counterpart():
+    assert set(CASES) == set(THEIRS) | ALONE
+
+
+@pytest.mark.parametrize("op", THEIRS, ids=lambda op: op.__name__)
+@given(data=st.data())
+@settings(max_examples=50, deadline=None)
+def test_equals_pytorch(op, data):
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    arrays, options = CASES[op](lambda low, high: data.draw(st.integers(low, high)), rng)
+    y, back = op(*arrays, **options)
+    dy = np.asarray(rng.standard_normal(np.shape(y)))
+    if options.get("rng") is not None:  # both must draw the same noise
+        options["rng"].bit_generator.state = type(options["rng"].bit_generator)(7).state
+        y, back = op(*arrays, **options)
+        options["rng"].bit_generator.state = type(options["rng"].bit_generator)(7).state
+    grads = back(dy[()])
+
+    theirs = [torch.tensor(a, requires_grad=True) for a in arrays]
+    z = THEIRS[op](*theirs, **options)
+    z.backward(torch.tensor(dy))
+    near(y, z.detach().numpy())
+    for g, t in zip(grads if isinstance(grads, tuple) else (grads,), theirs):
+        near(g, np.zeros(t.shape) if t.grad is None else t.grad.numpy())
+
+
+def near(ours, theirs):
+    np.testing.assert_allclose(ours, theirs, rtol=BAR, atol=BAR)
