@@ -1,0 +1,1 @@
+"""Is the representation any good: neighbours, and agreement with what people say."""
