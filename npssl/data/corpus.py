@@ -43,8 +43,13 @@ class Corpus:
 
     def __init__(self, vocabulary: Vocabulary, ids, raw_words: int | None = None, words=None):
         self.vocabulary = vocabulary
-        on_disk = isinstance(ids, (str, os.PathLike))
-        self._store = id_store.Disk(open(ids, "rb+")) if on_disk else id_store.Memory(ids)
+        if isinstance(ids, (str, os.PathLike)):
+            try:
+                self._store = id_store.Disk(open(ids, "rb+", buffering=0), ids)
+            except OSError as error:
+                raise FileError(ids, error.strerror or error) from error
+        else:
+            self._store = id_store.Memory(ids)
         if words is None:
             words = sum(int((window >= 0).sum()) for window in self._windows())
         self.words = int(words)
@@ -205,33 +210,28 @@ def encode(
     _check_options(tokens, newline, threads, block)
     name, text, lists = _opened(source)
     exactly = newline == "word2vec.c"
-    try:
-        with nullcontext() if ids_file is None else whole_file(ids_file) as file:
-            store = id_store.Memory() if file is None else id_store.Disk(file)
-            if text:
-                numbered = numbering.number_text(
-                    store,
-                    text,
-                    tokens=tokens,
-                    threads=threads,
-                    exactly=exactly,
-                    progress=progress,
-                    size=block,
-                )
-            else:
-                numbered = numbering.number_lists(store, lists)
-            chosen, lookups, raw = numbering.settle(
-                numbered, vocabulary, min_count, max_size, "</s>" if exactly else None
+    with nullcontext() if ids_file is None else whole_file(ids_file) as file:
+        store = id_store.Memory() if file is None else id_store.Disk(file.raw, ids_file)
+        if text:
+            numbered = numbering.number_text(
+                store,
+                text,
+                tokens=tokens,
+                threads=threads,
+                exactly=exactly,
+                progress=progress,
+                size=block,
             )
-            if not raw:
-                raise ValueError(f"{name}: holds no words")
-            words = numbering.renumber(store, numbered.segments, lookups, exactly)
-            if not words:
-                raise ValueError(f"{name}: none of its {raw} words is in the vocabulary given")
-    except OSError as error:
-        if file is None:
-            raise
-        raise FileError(ids_file, error.strerror or error) from error
+        else:
+            numbered = numbering.number_lists(store, lists)
+        chosen, lookups, raw = numbering.settle(
+            numbered, vocabulary, min_count, max_size, "</s>" if exactly else None
+        )
+        if not raw:
+            raise ValueError(f"{name}: holds no words")
+        words = numbering.renumber(store, numbered.segments, lookups, exactly)
+        if not words:
+            raise ValueError(f"{name}: none of its {raw} words is in the vocabulary given")
     return Corpus(chosen, store.array if file is None else ids_file, raw, words)
 
 

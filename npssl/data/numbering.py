@@ -10,15 +10,15 @@ segments, each the work of one counter, and `settle` tells which words are the s
 
 import re
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from npssl.data.counting import END, TokenCounter, counter
 from npssl.data.readers import SLACK, WHITESPACE, blocks
 from npssl.data.vocabulary import Vocabulary, most_frequent
-from npssl.data.words import fold
+from npssl.data.words import fold_block
 
 LONGEST = 10_000  # words in a sentence; longer lines are cut, as gensim does
 WINDOW = 1 << 20  # ids handled at a time
@@ -48,21 +48,29 @@ def number_text(store, source, *, tokens, threads, exactly, progress, size):
     blank = C_BLANK if exactly else WHITESPACE
     counters = [counter(blank, C_LONGEST if exactly else None) for _ in range(threads)]
     numbered, carried = Numbered(counters, [], []), 0
-    pool = ThreadPoolExecutor(threads) if threads > 1 else nullcontext()
-    with pool:
-        run = pool.map if threads > 1 else map
+    scans: list = []  # of the block before, which are running while the next one is read
+
+    def collect():
+        nonlocal carried
+        for k, scan in enumerate(scans):
+            ids = scan()
+            if not exactly:
+                ids, carried = cut_long(ids, carried)
+            store.append(ids)
+            numbered.segments.append((k, len(ids)))
+        numbered.grown.append([len(c) for c in counters])
+        if progress:
+            progress(source.done, source.total)
+
+    with ThreadPoolExecutor(threads) as pool:
         for block, n in blocks(source, size, blank=blank, whole=not exactly):
             block, n = _filtered(block, n, tokens, exactly)
             cuts = _pieces(block, n, threads, blank)
-            scan = lambda c, a, b, block=block: c.scan(block, a, b)
-            for k, ids in enumerate(run(scan, counters, cuts, cuts[1:])):
-                if not exactly:
-                    ids, carried = cut_long(ids, carried)
-                store.append(ids)
-                numbered.segments.append((k, len(ids)))
-            numbered.grown.append([len(c) for c in counters])
-            if progress:
-                progress(source.done, source.total)
+            collect()
+            scans = [partial(c.scan, block, a, b) for c, a, b in zip(counters, cuts, cuts[1:])]
+            if threads > 1:
+                scans = [pool.submit(scan).result for scan in scans]
+        collect()
     return numbered
 
 
@@ -91,12 +99,11 @@ def number_lists(store, sentences, together=1 << 16):
 def _filtered(block, n, tokens, exactly):
     """The block as the counters want it: folded, or without what word2vec.c does not see."""
     if tokens == "words":
-        text = fold(bytes(memoryview(block)[:n]))
-    elif exactly and (block.find(b"\r", 0, n) >= 0 or block.find(b"\0", 0, n) >= 0):
+        return fold_block(block, n)
+    if exactly and (block.find(b"\r", 0, n) >= 0 or block.find(b"\0", 0, n) >= 0):
         text = _C_NUL.sub(b"", bytes(memoryview(block)[:n]).replace(b"\r", b""))
-    else:
-        return block, n
-    return text + bytes(SLACK), len(text)
+        return bytearray(text) + bytes(SLACK), len(text)
+    return block, n
 
 
 def _pieces(block, n, parts, blank):
@@ -159,48 +166,64 @@ def settle(numbered, vocabulary, min_count, max_size, end=None):
     words : int                              words counted, whether kept or not
     """
     names, counts, slots = _joined(numbered)
-    special = [names[word] for word in ("", end) if word in names]
-    counts[special] = 0
+    nothing = [names.index(word) for word in ("", end) if word in names]
+    counts[nothing] = 0
     lookup = np.full(len(names), DROP, np.int32)
     words = int(counts.sum())
-    if vocabulary is None and words:
-        kept = most_frequent(counts, max(min_count, 1), max_size)
-        names_of = list(names)
-        vocabulary = Vocabulary([names_of[i] for i in kept.tolist()], counts[kept])
-        lookup[kept] = np.arange(len(kept))
-    elif words:
+    if vocabulary is not None:
         find = vocabulary.index.get
         lookup[:] = [find(name, DROP) for name in names]
+    elif words:
+        kept = most_frequent(counts, max(min_count, 1), max_size)
+        vocabulary = Vocabulary([names[i] for i in kept.tolist()], counts[kept])
+        lookup[kept] = np.arange(len(kept))
+    lookup[nothing] = DROP
     if end in names:
-        lookup[names[end]] = END
+        lookup[names.index(end)] = END
     return vocabulary, [np.append(lookup[slot], np.int32(END)) for slot in slots], words
 
 
 def _joined(numbered):
-    """Words of all counters, in order of appearance: name -> slot, counts, old ids -> slots."""
+    """What all counters found, in order of appearance: names, counts, each one's id -> place."""
     counters = numbered.counters
-    first = counters[0]
-    counts = [c.counts().copy() for c in counters]
-    texts = [c.text() for c in counters]
-    maps = [np.arange(len(first))]
-    for text in texts[1:]:  # the first counter numbers the words of the others, too
-        maps.append(first.scan(text + bytes(SLACK), 0, len(text))[::2].astype(np.int64))
-    seen = np.full(len(first), np.iinfo(np.int64).max)
-    total = np.zeros(len(first), np.int64)
-    for k, (old, count) in enumerate(zip(maps, counts)):
-        grown = np.diff([0, *(step[k] for step in numbered.grown)])
-        step = np.repeat(np.arange(len(grown)), grown) * len(counters) + k
-        seen[old] = np.minimum(seen[old], step << 32 | np.arange(len(old)))
-        total[old] += count
-    order = np.argsort(seen)
-    slot = np.empty(len(first), np.int64)
-    slot[order] = np.arange(len(first))
-    words = first.text().decode("utf-8", "replace").split("\n")[:-1]
-    names = {}
-    same = np.array([names.setdefault(words[i], len(names)) for i in order.tolist()], np.int64)
-    counts = np.zeros(len(names), np.int64)
-    np.add.at(counts, same, total[order])
-    return names, counts, [same[slot[old]] for old in maps]
+    steps = np.array(numbered.grown, np.int64).reshape(-1, len(counters))
+    counts, text = [c.counts() for c in counters], counters[0].text()
+    places = [np.arange(len(counts[0]))]
+    if len(counters) > 1:
+        # the first counter numbers the words of the others, too
+        for other in counters[1:]:
+            more = other.text() + bytes(SLACK)
+            ids = counters[0].scan(more, 0, len(more) - SLACK)
+            places.append(ids[::2].astype(np.int64))  # an END stands after each word
+        text = counters[0].text()
+        when = np.full(len(counters[0]), np.iinfo(np.int64).max)
+        for k, place in enumerate(places):
+            grown = np.diff(steps[:, k], prepend=0)
+            step = np.repeat(np.arange(len(steps)) * len(counters) + k, grown)
+            when[place] = np.minimum(when[place], step << 32 | np.arange(len(place)))
+        order = np.argsort(when)
+    else:
+        order = places[0]
+    names, same = _decoded(text, order)
+    total = np.zeros(len(names), np.int64)
+    places = [same[place] for place in places]
+    for place, count in zip(places, counts):
+        np.add.at(total, place, count)
+    return names, total, places
+
+
+def _decoded(text, order):
+    """Lines of bytes as str, in the order given, equal ones once; and where each one went."""
+    same = np.empty(len(order), np.int64)
+    try:
+        lines = text.decode("utf-8").split("\n")
+    except UnicodeDecodeError:
+        lines = text.decode("utf-8", "replace").split("\n")
+        names: dict[str, int] = {}
+        same[order] = [names.setdefault(lines[i], len(names)) for i in order.tolist()]
+        return list(names), same
+    same[order] = np.arange(len(order))
+    return [lines[i] for i in order.tolist()], same
 
 
 def renumber(store, segments, lookups, exactly):
@@ -223,5 +246,5 @@ def renumber(store, segments, lookups, exactly):
             place += len(ids)
             words += len(ids) - int(ends.sum())
         begin += n
-    store.shorten(place)
+    store.shorten(place, nobody_reads=True)
     return words

@@ -21,6 +21,7 @@ import gzip
 import io
 import lzma
 import os
+import stat
 import struct
 import sys
 import zipfile
@@ -61,6 +62,7 @@ class Files:
     name : str             for messages
     total : int or None    bytes on the disk; None where that is not known, as in a pipe
     done : int             how many of them have been read
+    read : int             bytes that came out, unpacked
     """
 
     def __init__(self, paths: Iterable, name=None):
@@ -68,11 +70,14 @@ class Files:
         self.name = name or ", ".join(map(str, self.paths[:3])) + ", ..." * (len(self.paths) > 3)
         self._sizes = [_size(path) for path in self.paths]
         self.total = None if None in self._sizes else sum(self._sizes)
-        self._before, self._file, self._place = 0, None, None
+        self.read = self._before = 0
+        self._file = self._place = None
 
     @property
     def done(self) -> int:
-        return self._before + (self._file.tell() if self._file and self._file.seekable() else 0)
+        if self.total is None:
+            return self.read
+        return self._before + (self._file.tell() if self._file else 0)
 
     @contextmanager
     def errors(self):
@@ -93,7 +98,7 @@ class Files:
                 self._file = sys.stdin.buffer if stdin else open(path, "rb")
             try:
                 yield from self._unpacked(Path(path).suffix.lower())
-                self._before = self.done if size is None else self._before + size
+                self._before += size or 0
             finally:
                 file, self._file = self._file, None
                 if not stdin:
@@ -135,7 +140,11 @@ class Lines:
 
     def __init__(self, sentences: Iterable[str]):
         self.sentences = sentences
-        self.done = 0
+        self.read = 0
+
+    @property
+    def done(self) -> int:
+        return self.read
 
     @contextmanager
     def errors(self):
@@ -158,7 +167,6 @@ class Lines:
             view[n : n + take] = self._rest[:take]
             self._rest = self._rest[take:]
             n += take
-        self.done += n
         return n
 
     def _encoded(self, together=1000):
@@ -219,9 +227,9 @@ def blocks(source, size=BLOCK, *, blank=WHITESPACE, whole=True) -> Iterator[tupl
             kept = n - cut
             if len(spare) < len(block):
                 spare = bytearray(len(block))
-            spare[:kept] = memoryview(block)[cut:n]
             if cut:
                 yield block, cut
+            spare[:kept] = memoryview(block)[cut:n]
             block, spare = spare, block
             if ended:
                 break
@@ -236,6 +244,7 @@ def _fill(source, stream, block, n):
             if not more:
                 break
             n += more
+            source.read += more
     return n
 
 
@@ -284,6 +293,13 @@ def _expand(path):
     return found
 
 
+def _standard_input():
+    try:
+        return sys.stdin.buffer
+    except AttributeError:
+        raise OSError("is not open for bytes") from None
+
+
 def _short(path):
     text = str(path)
     return text if len(text) < 200 else text[:100] + "..."
@@ -306,7 +322,9 @@ def _is_text(relative, file):
 
 
 def _size(path):
-    if path == "-":
+    """Bytes of a file; None for what has no size, such as a pipe."""
+    try:
+        status = os.fstat(sys.stdin.buffer.fileno()) if path == "-" else os.stat(path)
+    except (OSError, AttributeError):
         return None
-    status = os.stat(path)
-    return status.st_size if os.path.isfile(path) else None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None

@@ -10,6 +10,11 @@ import re
 import sys
 import unicodedata
 
+import numpy as np
+
+from npssl.data.readers import SLACK
+from npssl.kernels import enabled
+
 _ASCII = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*")
 
 
@@ -44,3 +49,39 @@ def fold(text):
     """
     lines = text.decode("utf-8", "replace").split("\n")
     return "\n".join(" ".join(words(line)) for line in lines).encode("utf-8")
+
+
+_fold_some = functools.lru_cache(1 << 16)(fold)
+
+
+def fold_block(block, n):
+    """`fold` of ``block[:n]``, up to the number of blanks; fast where the text is ASCII.
+
+    What stands between blanks can be folded by itself.  So Python sees only those
+    stretches that have other letters, and Numba the rest.
+
+    Parameters
+    ----------
+    block : bytearray     `npssl.kernels.text.SLACK` bytes of anything follow the n
+    n : int
+
+    Returns
+    -------
+    block, n : (bytearray, int)     such a block again
+    """
+    if not enabled():
+        return _with_slack(fold(bytes(memoryview(block)[:n])))
+    from npssl.kernels import fold as kernel
+
+    data, view = np.frombuffer(block, np.uint8), memoryview(block)
+    spans = np.empty(n + 1, np.int64)
+    spans = spans[: kernel.beyond_ascii(data, n, spans)]
+    parts = [_fold_some(bytes(view[a:b])) for a, b in spans.reshape(-1, 2).tolist()]
+    ends = np.cumsum([0, *map(len, parts)])[1:]
+    given = np.frombuffer(bytearray(b"".join(parts)), np.uint8)
+    out = bytearray(n + len(given) + SLACK)
+    return out, kernel.fold(data, n, spans, given, ends, np.frombuffer(out, np.uint8))
+
+
+def _with_slack(text):
+    return bytearray(text) + bytes(SLACK), len(text)

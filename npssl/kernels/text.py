@@ -27,23 +27,23 @@ KNOWN, USED, FOUND = range(3)  # state: words in the table, bytes of `letters`, 
 _FIELDS = 4  # of a table entry: two of the word, length << 32 | number + 1, count
 _SHORT = 16  # bytes that stand in the entry itself
 
-_I64, _BYTES = ir.IntType(64), ir.VectorType(ir.IntType(8), 64)
+I64, BYTES64 = ir.IntType(64), ir.VectorType(ir.IntType(8), 64)
 _LOW = np.array([(1 << 8 * n) - 1 for n in range(9)], np.uint64)  # the first n bytes
 _K = tuple(np.uint64(k) for k in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9))
 
 
-def _bytes64(b, address):
-    x = b.load(b.inttoptr(address, ir.PointerType(_BYTES)), typ=_BYTES)
+def bytes64(b, address):
+    x = b.load(b.inttoptr(address, ir.PointerType(BYTES64)), typ=BYTES64)
     x.align = 1
     return x
 
 
-def _every(byte):
-    return ir.Constant(_BYTES, [byte] * 64)
+def every(byte):
+    return ir.Constant(BYTES64, [byte] * 64)
 
 
-def _mask(b, lanes):
-    return b.bitcast(lanes, _I64)
+def mask(b, lanes):
+    return b.bitcast(lanes, I64)
 
 
 @intrinsic
@@ -51,9 +51,9 @@ def _blanks(typingctx, address):
     """Bit i: the byte at address + i is one of the six blanks of `bytes.split`."""
 
     def codegen(context, b, signature, args):
-        x = _bytes64(b, args[0])
-        control = b.icmp_unsigned("<=", b.sub(x, _every(9)), _every(4))
-        return _mask(b, b.or_(control, b.icmp_unsigned("==", x, _every(32))))
+        x = bytes64(b, args[0])
+        control = b.icmp_unsigned("<=", b.sub(x, every(9)), every(4))
+        return mask(b, b.or_(control, b.icmp_unsigned("==", x, every(32))))
 
     return types.uint64(types.intp), codegen
 
@@ -63,9 +63,9 @@ def _blanks_of_c(typingctx, address):
     """Bit i: the byte at address + i is blank, tab or line end."""
 
     def codegen(context, b, signature, args):
-        x = _bytes64(b, args[0])
-        control = b.icmp_unsigned("<=", b.sub(x, _every(9)), _every(1))
-        return _mask(b, b.or_(control, b.icmp_unsigned("==", x, _every(32))))
+        x = bytes64(b, args[0])
+        control = b.icmp_unsigned("<=", b.sub(x, every(9)), every(1))
+        return mask(b, b.or_(control, b.icmp_unsigned("==", x, every(32))))
 
     return types.uint64(types.intp), codegen
 
@@ -75,17 +75,7 @@ def _line_ends(typingctx, address):
     """Bit i: the byte at address + i is a line end."""
 
     def codegen(context, b, signature, args):
-        return _mask(b, b.icmp_unsigned("==", _bytes64(b, args[0]), _every(10)))
-
-    return types.uint64(types.intp), codegen
-
-
-@intrinsic
-def _beyond_ascii(typingctx, address):
-    """Bit i: the byte at address + i is 128 or more."""
-
-    def codegen(context, b, signature, args):
-        return _mask(b, b.icmp_signed("<", _bytes64(b, args[0]), _every(0)))
+        return mask(b, b.icmp_unsigned("==", bytes64(b, args[0]), every(10)))
 
     return types.uint64(types.intp), codegen
 
@@ -95,7 +85,7 @@ def _load(typingctx, address):
     """The 8 bytes at any address as a number."""
 
     def codegen(context, b, signature, args):
-        x = b.load(b.inttoptr(args[0], ir.PointerType(_I64)), typ=_I64)
+        x = b.load(b.inttoptr(args[0], ir.PointerType(I64)), typ=I64)
         x.align = 1
         return x
 
@@ -103,7 +93,7 @@ def _load(typingctx, address):
 
 
 @intrinsic
-def _lowest(typingctx, bits):
+def lowest(typingctx, bits):
     """The place of the lowest bit that is set; 64 where there is none."""
 
     def codegen(context, b, signature, args):
@@ -140,18 +130,18 @@ def _same(a, b, length):
     return _load(a + length - 8) == _load(b + length - 8)
 
 
-@jit(types.boolean(types.int64, types.int64), inline="always")
+@jit(inline="always")
 def full(known, size):
     """Must a table of this size (its length) grow before the next word?  At 70 %."""
     return 10 * _FIELDS * known > 7 * size
 
 
-_BLOCK, _TABLE = types.Array(types.uint8, 1, "C"), types.Array(types.uint64, 1, "C")
-_IDS, _STATE = types.Array(types.int32, 1, "C"), types.Array(types.int64, 1, "C")
-_I = types.int64
+BLOCK, TABLE = types.Array(types.uint8, 1, "C"), types.Array(types.uint64, 1, "C")
+IDS, NUMBERS = types.Array(types.int32, 1, "C"), types.Array(types.int64, 1, "C")
+INT = types.int64
 
 
-@jit(_I(_BLOCK, _I, _I, _I, _TABLE, _BLOCK, _IDS, _STATE))
+@jit(INT(BLOCK, INT, INT, INT, TABLE, BLOCK, IDS, NUMBERS))
 def scan(block, start, stop, longest, table, letters, ids, state):
     """Write the ids of the words in ``block[start:stop]``, and `END` for each line end.
 
@@ -184,7 +174,7 @@ def scan(block, start, stop, longest, table, letters, ids, state):
         before = ~blank << uint64(1) | inside  # bit i: the byte before i belongs to a word
         begins, ends = ~blank & ~before, blank & before
         if not inside:
-            begin = at + _lowest(begins)
+            begin = at + lowest(begins)
             begins &= begins - uint64(1)
         inside = ~blank >> uint64(63)
         events = ends | line
@@ -192,7 +182,7 @@ def scan(block, start, stop, longest, table, letters, ids, state):
             bit = events & (~events + uint64(1))
             events ^= bit
             if ends & bit:
-                length = at + _lowest(bit) - begin
+                length = at + lowest(bit) - begin
                 if longest and length > longest:
                     length = longest
                 word = base + begin
@@ -232,7 +222,7 @@ def scan(block, start, stop, longest, table, letters, ids, state):
                 table[e + uint64(3)] += uint64(1)
                 ids[n] = np.int32(tag & uint64(0xFFFFFFFF)) - 1
                 n += 1
-                begin = at + _lowest(begins)
+                begin = at + lowest(begins)
                 begins &= begins - uint64(1)
             if line & bit and (longest or n == 0 or ids[n - 1] != END):
                 ids[n] = END
@@ -241,7 +231,7 @@ def scan(block, start, stop, longest, table, letters, ids, state):
     return stop
 
 
-@jit(types.void(_TABLE, _TABLE))
+@jit(types.void(TABLE, TABLE))
 def rehash(table, larger):
     """Copy the entries of a table into an empty, larger one."""
     last = uint64(larger.size // _FIELDS - 1)
@@ -256,7 +246,7 @@ def rehash(table, larger):
                 larger[place * uint64(_FIELDS) + uint64(i)] = table[e + i]
 
 
-@jit(types.void(_TABLE, _STATE))
+@jit(types.void(TABLE, NUMBERS))
 def counts(table, out):
     """How often each word was found, by number."""
     for e in range(0, table.size, _FIELDS):
