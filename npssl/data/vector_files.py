@@ -144,7 +144,6 @@ def write_vectors(path, words, vectors, format=None, *, counts=None):
     OSError        the folder or the disk does not take the file
     """
     from npssl.data import vector_binary, vector_tensors, vector_text
-    from npssl.data.cache import whole_file
 
     path = Path(path)
     _check_format(format)
@@ -155,16 +154,26 @@ def write_vectors(path, words, vectors, format=None, *, counts=None):
     if packed and format == "safetensors":
         raise ValueError(f"path: safetensors are not packed, found {path.name!r}")
     words, encoded, vectors = _checked(words, vectors, safe=format == "safetensors")
+    with written(path) as file, _packer(path, file) as out:
+        if format == "safetensors":
+            vector_tensors.write(out, encoded, vectors, counts)
+        elif format in ("word2vec-text", "glove"):
+            vector_text.write(out, encoded, vectors, header=format != "glove")
+        else:
+            vector_binary.write(out, encoded, vectors, b"\n" * (format == "word2vec-c"))
+
+
+@contextmanager
+def written(path):
+    """A binary file that appears when all of it is there; errors name ``path`` itself."""
+    from npssl.data.cache import whole_file
+
+    path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(2, "there is no such folder", str(path.parent))
     try:
-        with whole_file(path) as file, _packer(path, file) as out:
-            if format == "safetensors":
-                vector_tensors.write(out, encoded, vectors, counts)
-            elif format in ("word2vec-text", "glove"):
-                vector_text.write(out, encoded, vectors, header=format != "glove")
-            else:
-                vector_binary.write(out, encoded, vectors, b"\n" * (format == "word2vec-c"))
+        with whole_file(path) as file:
+            yield file
     except OSError as error:
         raise type(error)(error.errno, error.strerror or str(error), str(path)) from error
 

@@ -27,7 +27,7 @@ def lines(path, comments=False):
 def table(path, *columns):
     """(number, dict) of each line of a CSV file with a line of names.
 
-    Rows with an empty cell in one of the ``columns`` are left out (AP has one).
+    Rows with an empty cell in one of the ``columns`` are left out (AP ends each category with one).
 
     Raises
     ------

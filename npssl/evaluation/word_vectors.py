@@ -286,7 +286,7 @@ class WordVectors:
         )
         if not found["covered"] and not dummy4unknown:
             raise ValueError(f"{pairs}: not one pair has both words in the vocabulary")
-        unknown = 100 * (1 - found["covered"] / max(found["pairs"], 1))
+        unknown = (found["pairs"] - found["covered"]) / max(found["pairs"], 1) * 100
         return found["pearson"], found["spearman"], unknown
 
     def evaluate_word_analogies(
