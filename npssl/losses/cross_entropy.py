@@ -83,20 +83,23 @@ def cross_entropy(logits, *, target, ignore: int | None = None, z_loss: float = 
     word, q, counted = _target(np.asarray(target), logits, ignore)
     scores = logits.reshape(-1, logits.shape[-1])[counted]  # (N, V)
     shape = logits.shape
-    n, N = np.arange(len(scores)), max(1, len(scores))
+    N = max(1, len(scores))
     top = scores.real.max(-1, keepdims=True)
     shifted = scores - top
     e = np.exp(shifted)
     total = e.sum(-1, keepdims=True)
     log_total = np.log(total)
     log_z = log_total + top  # (1)
-    hit = shifted[n, word] if q is None else (q * np.where(q == 0, 0, shifted)).sum(-1)
+    if q is None:
+        hit = shifted[np.arange(len(scores)), word]
+    else:
+        hit = (q * np.where(q == 0, 0, shifted)).sum(-1)  # 0 * -inf is 0: it cannot happen
     value = ((log_total[:, 0] - hit) + z_loss * np.square(log_z[:, 0])).sum() / N  # (2)
 
     def back(dvalue=1.0):
         d = e * ((1 + 2 * z_loss * log_z) / total)  # (3)
         if q is None:
-            d[n, word] -= 1
+            d[np.arange(len(d)), word] -= 1
         else:
             d -= q
         d *= float(dvalue) / N
