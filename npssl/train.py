@@ -176,6 +176,7 @@ class Run:
         if self.folder.exists() and not self.folder.is_dir():
             raise FileError(folder, "expected a folder, found a file")
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._metrics: Any = None
         self._lock = _lock(self.folder / "lock")
         try:
             self._open(resume)
@@ -204,7 +205,6 @@ class Run:
         else:
             text = json.dumps(self.config, indent=1) + "\n"
             write_whole(path, lambda part: Path(part).write_text(text, encoding="utf-8"))
-        self._metrics: Any = None
 
     def restore(self, state: State) -> int:
         """Fill ``state`` from the checkpoint, if there is one; the number of steps done."""
@@ -227,6 +227,8 @@ class Run:
 
     def _forget_after(self, done):
         """Drop the metrics of steps that the checkpoint does not know, and a torn last line."""
+        if self._metrics:
+            self._metrics.close()
         path = self.folder / "metrics.jsonl"
         kept = [row for row in self.rows() if row["step"] <= done]
         text = "".join(json.dumps(row) + "\n" for row in kept)
@@ -266,7 +268,7 @@ class Run:
 
     def close(self) -> None:
         """Release the folder."""
-        if getattr(self, "_metrics", None):
+        if self._metrics:
             self._metrics.close()
         if self._lock is not None:
             os.close(self._lock)
