@@ -183,8 +183,12 @@ def functional(net, params):
         task = next(iter(signature(back).parameters), "") == "g"
 
         def whole(*dy):
-            g = params.over(np.zeros_like(flat))
-            dinputs = back(g.tree, *dy) if task else back(*dy, g.tree)
+            g, full = params.over(np.zeros_like(flat)), params.over(np.ones_like(flat))
+            for into in (full, g):
+                dinputs = back(into.tree, *dy) if task else back(*dy, into.tree)
+            near = 1e-12 if flat.dtype == np.float64 else 1e-4
+            if not np.allclose(full.flat - g.flat, 1, near, near * (1 + _peak(g.flat))):
+                raise GradientError("back must add (+=) to what stands in g: it does not")
             return (g.flat, *_tuple(dinputs)) if inputs else g.flat
 
         return y, whole

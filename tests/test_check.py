@@ -544,7 +544,7 @@ def test_a_kink_never_hides_a_wrong_gradient():
 SPEC = dict(first=dict(w=normal(3, 4, std=1.0), b=normal(4)), again=[normal(4, 4, std=1.0)])
 
 
-def net(p, x, *, wrong=False):
+def net(p, x):
     """Two layers; the second matrix is used twice."""
     a = np.tanh(x @ p.first.w + p.first.b)
     (w,) = p.again
@@ -552,13 +552,9 @@ def net(p, x, *, wrong=False):
     y = h @ w
 
     def back(dy, g):
-        if wrong:
-            g.again[0][...] = h.T @ dy  # forgets what is there
-        else:
-            g.again[0] += h.T @ dy
+        g.again[0] += h.T @ dy
         du = (dy @ w.T) * (1 - h * h)
-        if not wrong:
-            g.again[0] += a.T @ du
+        g.again[0] += a.T @ du
         da = (du @ w.T) * (1 - a * a)
         g.first.w += x.T @ da
         g.first.b += da.sum(0)
@@ -587,7 +583,20 @@ def test_functional_of_a_model(dtype):
     report = inspect(functional(net, params), params.flat, x)
     assert report.ok and report.op == "net", report
     assert [f.argument for f in report.findings] == ["flat", "argument 1"]
-    assert check(functional(net, params), params.flat, x, wrong=True) > 1e-2
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_model_that_does_not_add_is_named(dtype):
+    def forgets(p, x):
+        def back(dy, g):
+            g.first.b[...] = dy.sum(0)
+            return dy
+
+        return x + p.first.b, back
+
+    params = Params(SPEC, rng(), dtype=dtype)
+    with pytest.raises(GradientError, match="must add"):
+        check(functional(forgets, params), params.flat, np.ones((2, 4), dtype))
 
 
 def test_functional_of_a_task():
