@@ -103,6 +103,27 @@ def test_embedding_of_many_repeated_ids(rng, dtype):
     np.testing.assert_allclose(found, expected, atol=1e-4 if dtype == np.float32 else 1e-12)
 
 
+@pytest.mark.parametrize("ids_type", [np.int32, np.int64, np.uint8])
+def test_embedding_kernel_gives_the_bytes_of_the_page(rng, monkeypatch, ids_type):
+    table = rng.normal(size=(50, 9)).astype(np.float32)
+    ids = rng.integers(0, 50, (40, 30)).astype(ids_type)
+    dy = rng.normal(size=(9, 30, 40)).astype(np.float32).T  # not contiguous
+    dy.flags.writeable = ids.flags.writeable = False
+    _, back = embedding(table, ids=ids)
+    fast = back(dy)
+    into = np.ones((9, 50), np.float32).T  # not contiguous: the page takes over
+    np.testing.assert_allclose(back(dy, into=into), 1 + fast, rtol=1e-4, atol=1e-4)
+    monkeypatch.setenv("NPSSL_NUMBA", "0")
+    assert back(dy).tobytes() == fast.tobytes()
+
+
+def test_embedding_refuses_to_add_into_another_shape(rng):
+    _, back = embedding(np.ones((5, 3), np.float32), ids=np.array([4]))
+    for shape in [(4, 3), (5, 2), (5, 4)]:
+        with pytest.raises(ValueError, match=r"into must have the shape \(5, 3\)"):
+            back(np.ones((1, 3), np.float32), into=np.zeros(shape, np.float32))
+
+
 @pytest.mark.parametrize("ids", [[-1], [0, 5], [1.0], [True]])
 def test_embedding_refuses_ids_that_are_no_rows(ids):
     with pytest.raises(ValueError, match="ids must be"):

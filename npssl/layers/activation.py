@@ -223,8 +223,7 @@ def gelu(x, *, form: str = "erf"):
     Parameters
     ----------
     x : (...)
-    form : "erf" (exact: BERT as in its paper's equation, PyTorch's default) or
-        "tanh" (GPT, GPT-2, BERT's published code)
+    form : "erf" (exact; PyTorch's default) or "tanh" (GPT, and BERT's published code)
 
     Returns
     -------
@@ -262,8 +261,7 @@ def gelu(x, *, form: str = "erf"):
     References
     ----------
     Hendrycks & Gimpel, "Gaussian Error Linear Units (GELUs)", 2016, arXiv:1606.08415,
-    section 2.  The paper gives (1) and (3); models trained with one lose a little
-    when they are run with the other.
+    section 2, which gives (1) and (3).
 
     Examples
     --------

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from npssl.layers.embedding import _check_ids
+from npssl.layers.embedding import _add_rows, _check_ids
 
 
 def bag(table, *, ids, offsets, reduction: str = "mean"):
@@ -94,9 +94,8 @@ def bag(table, *, ids, offsets, reduction: str = "mean"):
     y *= weight  # (1)
 
     def back(dy, into=None):
-        dtable = np.zeros_like(table) if into is None else into
-        np.add.at(dtable, ids, np.repeat(dy * weight, sizes, axis=0))  # (2)
-        return dtable
+        rows = np.repeat(dy * weight, sizes, axis=0)  # (M, D)
+        return _add_rows(table, ids, rows, into)  # (2)
 
     return y, back
 

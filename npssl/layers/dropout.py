@@ -40,7 +40,7 @@ def dropout(x, *, rate: float, rng: np.random.Generator | None):
     Notes
     -----
     The paper keeps with probability p and multiplies the weights by p when it
-    evaluates; we divide in training, as all libraries do today.
+    evaluates; we divide in training, as libraries do today.
 
     References
     ----------

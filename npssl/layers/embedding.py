@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from npssl.kernels import fast
+
 
 def embedding(table, *, ids):
     r"""Read one row of a table for each id.
@@ -42,7 +44,11 @@ def embedding(table, *, ids):
     ------
     ValueError
         if ids are not whole numbers or not rows of the table (NumPy would read
-        -1 as the last row, and train it).
+        -1 as the last row, and train it); if into has not the table's shape.
+
+    Notes
+    -----
+    float32 gradients are added by `npssl.kernels.add_rows`, in the same order.
 
     References
     ----------
@@ -63,11 +69,24 @@ def embedding(table, *, ids):
     y = table[ids]  # (1)
 
     def back(dy, into=None):
-        dtable = np.zeros_like(table) if into is None else into
-        np.add.at(dtable, ids, dy)  # (2)
-        return dtable
+        return _add_rows(table, ids, dy, into)  # (2)
 
     return y, back
+
+
+def _add_rows(table, ids, rows, into):
+    """Equation (2): the sum of the rows of each id, in ``into`` or in a new table."""
+    total = np.zeros_like(table, order="C") if into is None else into
+    if total.shape != table.shape:
+        raise ValueError(f"into must have the shape {table.shape} of table, found {total.shape}")
+    if rows.dtype == np.float32 and fast(total):
+        from npssl.kernels.add_rows import add_rows
+
+        flat = ids.reshape(-1).astype(np.int64, copy=False)
+        add_rows(total, flat, np.ascontiguousarray(rows.reshape(len(flat), table.shape[1])))
+    else:
+        np.add.at(total, ids, rows)
+    return total
 
 
 def _check_ids(table, ids):
