@@ -14,7 +14,7 @@ from npssl.data.cache import whole_file
 from npssl.data.counting import END
 from npssl.data.numbering import LONGEST, WINDOW
 from npssl.data.readers import BLOCK, Files, Lines, files
-from npssl.data.vocabulary import Vocabulary
+from npssl.data.vocabulary import Vocabulary, check_limits
 from npssl.errors import FileError
 
 
@@ -208,6 +208,7 @@ def encode(
     the last two only.
     """
     _check_options(tokens, newline, threads, block)
+    check_limits(min_count, max_size)
     name, text, lists = _opened(source)
     exactly = newline == "word2vec.c"
     with nullcontext() if ids_file is None else whole_file(ids_file) as file:

@@ -150,10 +150,7 @@ def most_frequent(counts, min_count: int = 1, max_size: int | None = None):
     >>> most_frequent(np.array([1, 5, 2, 5]), min_count=2).tolist()
     [1, 3, 2]
     """
-    for name, value, least in ("min_count", min_count, 0), ("max_size", max_size, 1):
-        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-        if not (value is None and name == "max_size") and not (whole and value >= least):
-            raise ValueError(f"{name}: expected an integer, {least} or more, found {value!r}")
+    check_limits(min_count, max_size)
     kept = np.flatnonzero(counts >= min_count)
     if not len(kept):
         most = counts.max() if len(counts) else 0
@@ -162,3 +159,11 @@ def most_frequent(counts, min_count: int = 1, max_size: int | None = None):
             f"different words, the most frequent occurs {most} times"
         )
     return kept[np.argsort(-counts[kept], kind="stable")][:max_size]
+
+
+def check_limits(min_count: int, max_size: int | None) -> None:
+    """Raise ``ValueError`` unless these can limit a vocabulary."""
+    for name, value, least in ("min_count", min_count, 0), ("max_size", max_size, 1):
+        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        if not (value is None and name == "max_size") and not (whole and value >= least):
+            raise ValueError(f"{name}: expected an integer, {least} or more, found {value!r}")
