@@ -175,6 +175,7 @@ class Run:
         self.config = json.loads(json.dumps(config))
         if self.folder.exists() and not self.folder.is_dir():
             raise FileError(folder, "expected a folder, found a file")
+        self._made = not self.folder.exists()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._metrics: Any = None
         self._lock = _lock(self.folder / "lock")
@@ -187,7 +188,8 @@ class Run:
 
     def _open(self, resume):
         path = self.folder / "config.json"
-        if path.exists():
+        self._new = not path.exists()
+        if not self._new:
             if not resume:
                 raise FileError(
                     self.folder, "already holds a run: resume it, or name another folder"
@@ -277,8 +279,17 @@ class Run:
     def __enter__(self) -> Run:
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, kind, *_) -> None:
+        if kind is not None and self._new and not self.rows():
+            self._discard()
         self.close()
+
+    def _discard(self):
+        """What failed before its first step was no run: the folder is left as it was found."""
+        for name in ("config.json", "metrics.jsonl", "lock"):
+            (self.folder / name).unlink(missing_ok=True)
+        if self._made and not any(self.folder.iterdir()):
+            self.folder.rmdir()
 
 
 def _lock(path):

@@ -233,3 +233,16 @@ def test_a_torn_last_line_of_metrics_is_dropped(tmp_path):
         for _ in train(step, state, steps=5, run=run):
             pass
         assert [row["step"] for row in run.rows()] == [1, 2, 3, 4, 5]
+
+
+def test_what_fails_before_its_first_step_leaves_no_folder(tmp_path):
+    with pytest.raises(ValueError, match="no words"):
+        with Run(tmp_path / "a" / "r", {}):
+            raise ValueError("no words")
+    assert not (tmp_path / "a" / "r").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes").write_text("keep")
+    with pytest.raises(ValueError, match="no words"):
+        with Run(tmp_path / "mine", {}):
+            raise ValueError("no words")
+    assert [f.name for f in (tmp_path / "mine").iterdir()] == ["notes"]

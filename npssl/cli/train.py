@@ -65,7 +65,7 @@ def add_arguments(sub, class_name):
         nargs="+",
         default=argparse.SUPPRESS,
         metavar="FILE",
-        help="files, folders, or - (default: the documentation installed with Python)",
+        help="files, folders, or - (default: the documentation installed with Python, 20 epochs)",
     )
     defaults = {f.name: f.default for f in fields(getattr(npssl, class_name))}
     for name, (kind, choices, what) in _FLAGS.items():
@@ -107,6 +107,8 @@ def run(args) -> dict:
         given = settings | given
         corpus = corpus or known
     folder = Path(args.out) if args.out else _free(Path("runs") / args.model)
+    if corpus is None:  # small enough for more passes
+        given.setdefault("epochs", 20)
     text = corpus or str(documentation())
     if isinstance(text, list) and len(text) == 1:
         text = text[0]

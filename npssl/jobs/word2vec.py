@@ -299,15 +299,16 @@ class SkipGram:
         """Train; yield the metrics of each epoch."""
         total = text.words * self.epochs
         bar = _bar(progress, total=total, desc="training", unit="word", unit_scale=True)
-        begun, words = time.perf_counter(), 0
+        begun, words, first = time.perf_counter(), 0, True
         with bar:
             for k, row in train(epochs.step, epochs.state, steps=epochs.steps, run=run):
                 words += row["words"]
-                if bar.n == 0 and k > 1:  # resumed
+                if first and k > 1:  # resumed
                     bar.update(total * (k - 1) // epochs.steps)
                     yield from (
                         _epoch_row(r) for r in run.rows() if "epoch_loss" in r and r["step"] < k
                     )
+                first = False
                 bar.update(row["words"])
                 bar.set_postfix_str(f"loss {row['loss']:.3f}", refresh=False)
                 if "epoch_loss" in row:
