@@ -30,8 +30,8 @@ class A:
     def f(self):
         """Adds, as in
 
-        >>> 1 + 1
-        2
+        >>> print("never prose")
+        never this either
 
         and also::
 
@@ -46,6 +46,9 @@ class A:
 
            dropped = True
 
+        production ::= "no" "prose"
+                       | "at all"
+
         the end
         """
         def inner():
@@ -59,6 +62,12 @@ if True:
 
     def h():
         """Adds, as in"""
+else:
+    try:
+        pass
+    except ImportError:
+        def i():
+            """defined elsewhere"""
 
 add_newdoc("numpy", "x", """the text of a compiled function""")
 add_newdoc("numpy", "ndarray", ("T", """the text of an attribute"""))
@@ -80,6 +89,7 @@ def test_what_is_prose(tmp_path):
         "a kept remark that goes on",
         "the end",
         "an inner function",
+        "defined elsewhere",
         "the text of a compiled function",
         "the text of an attribute",
     ]
@@ -100,6 +110,10 @@ def test_the_topics_are_read_as_a_literal_and_never_run(tmp_path):
     path.parent.mkdir()
     path.write_text("# made\ntopics = {'assert': 'The \"assert\" statement\\n', 'b': 'More'}\n")
     assert doc.docstrings(path) == ['The "assert" statement\n', "More"]
+    path.write_text("topics = {'a': str(1 / 0)}\n")
+    assert doc.docstrings(path) == []
+    path.write_text("topics = {'a': __import__('os').sep}\n")
+    assert doc.docstrings(path) == []
 
 
 def test_tests_and_other_packages_are_left_out():

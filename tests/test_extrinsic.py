@@ -25,10 +25,10 @@ from npssl.train import gradient_step
 
 def test_sst2(tmp_path):
     path = tmp_path / "dev.tsv"
-    path.write_bytes(b'sentence\tlabel\na "fine " film \t1\r\n\t0\nno end\t0')
+    path.write_bytes(b'sentence\tlabel\na "fine " film \t1\r\n\t0\nwith\ttab\t1\nno end\t0')
     data = read_sst2(path)
-    assert data.texts == [["a", '"fine', '"', "film"], [], ["no", "end"]]
-    assert data.labels.tolist() == [1, 0, 0] and data.classes == ("negative", "positive")
+    assert data.texts == [["a", '"fine', '"', "film"], [], ["with", "tab"], ["no", "end"]]
+    assert data.labels.tolist() == [1, 0, 1, 0] and data.classes == ("negative", "positive")
 
 
 def test_trec(tmp_path):
@@ -280,19 +280,23 @@ def test_the_test_part_is_used_once_and_dev_chooses(monkeypatch):
 
 def test_the_four_share_head_batches_and_noise(monkeypatch):
     names, vectors, parts = made_up(texts=50)
-    heads, orders = [], []
+    heads, orders, frozen = [], [], []
 
-    def spy(task, batches, params, *rest, **options):
+    def spy(task, batches, params, optimizer, *rest, **options):
+        frozen.append((task.frozen, params.frozen, [share for _, share in optimizer.groups]))
         heads.append(params.views["head.0.w"].copy())
         orders.append([batches(k)[1].tolist() for k in range(5)])
-        return gradient_step(task, batches, params, *rest, **options)
+        return gradient_step(task, batches, params, optimizer, *rest, **options)
 
     monkeypatch.setattr(job, "gradient_step", spy)
-    job.extrinsic(names, vectors, parts, seeds=[1, 2], epochs=1, batch=20)
+    rates = {"lr": 1e-3, "table_lr": 4e-3}
+    job.extrinsic(names, vectors, parts, seeds=[1, 2], epochs=1, batch=20, **rates)
+    assert frozen == [(True, ("table",), [1.0]), (False, (), [1.0, 4.0])] * 4
     for one in (0, 4):
         assert all((heads[one] == heads[one + n]).all() for n in range(4))
         assert all(orders[one] == orders[one + n] for n in range(4))
     assert (heads[0] != heads[4]).any() and orders[0] != orders[4]
+    assert orders[0][0] != orders[0][3]  # another order in the second epoch
     assert sorted(itertools.chain(*orders[0][:3])) == sorted(parts["train"].labels.tolist())
 
 

@@ -125,16 +125,17 @@ def test_a_later_process_goes_on(tmp_path, server):
     assert server.asked == [("/a", "bytes=140000-")]
 
 
-@pytest.mark.parametrize("how", ["changed", "no version", "no ranges"])
+@pytest.mark.parametrize("how", ["changed", "no version", "weak version", "no ranges"])
 def test_what_cannot_be_gone_on_with_is_begun_anew(tmp_path, server, how):
     server.breaks = [70_000]
-    server.version = "" if how == "no version" else '"one"'
+    server.version = {"no version": "", "weak version": 'W/"one"'}.get(how, '"one"')
     with pytest.raises(NotFetched):
         fetched(tmp_path, server, tries=1)
     if how == "changed":
         server.version, server.files["/a"] = '"two"', BODY[::-1]
     server.ranges = how != "no ranges"
     assert fetched(tmp_path, server) == (BODY[::-1] if how == "changed" else BODY)
+    assert (server.asked[-1][1] is None) == (how in ("no version", "weak version"))
 
 
 def test_a_part_that_is_whole_or_too_long(tmp_path, server):
@@ -177,9 +178,10 @@ def test_another_content_than_the_pinned_is_refused(folder, toy, capfd):
     assert not capfd.readouterr().err
 
 
-def test_trust_on_first_use(folder, toy, server):
+def test_trust_on_first_use(folder, toy, server, capfd):
     toy()
     sets.fetch("toy")
+    assert not capfd.readouterr().err
     line = f"{sha256(BODY)[7:]}  a.bin\n"
     assert (folder / "SHA256SUMS").read_text() == line
     (folder / "a.bin").unlink()
@@ -366,3 +368,12 @@ def test_the_command(folder, toy, capsys):
     listed = json.loads(capsys.readouterr().out)["sets"]
     assert set(listed) == set(SETS) and listed["toy"]["files"]["all"]["here"]
     assert listed["trec"]["files"]["test"]["bytes"] == 23_269
+
+
+def test_the_command_is_all_or_nothing(folder, toy, server, capsys):
+    toy(("x", "x.txt", ""), ("y", "y.txt", ""))
+    assert main(["data", "fetch", "toy", "no-such-set"]) == 2
+    assert not server.asked and not folder.exists()
+    assert main(["data", "fetch", "toy/x"]) == 0 and os.listdir(folder).count("x.txt")
+    assert main(["data", "where", "toy/x"]) == 0
+    assert main(["data", "where", "toy"]) == 2 and "not all here" in capsys.readouterr().err

@@ -19,6 +19,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from importlib import metadata, util
 from inspect import cleandoc
+from itertools import chain
 from pathlib import Path
 
 from npssl.data.cache import cache_folder, whole_file
@@ -116,17 +117,18 @@ def docstrings(path: Path) -> list[str]:
         with tokenize.open(path) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of old escape sequences
             tree = ast.parse(file.read())
+        if path.name == "topics.py" and path.parent.name == "pydoc_data":
+            tables = [s.value for s in tree.body if isinstance(s, ast.Assign)]
+            return [text for table in tables for text in ast.literal_eval(table).values()]
+        return list(_texts(tree))
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return []
-    if path.name == "topics.py" and path.parent.name == "pydoc_data":
-        tables = [s.value for s in tree.body if isinstance(s, ast.Assign)]
-        return [t for table in tables for t in ast.literal_eval(table).values()]
-    return list(_texts(tree))
 
 
 def _texts(node) -> Iterator[str]:
     """Docstrings of a module, class or function and of what is defined within it."""
-    for child in getattr(node, "body", ()):
+    blocks = (getattr(node, name, ()) for name in ("body", "handlers", "orelse", "finalbody"))
+    for child in chain.from_iterable(blocks):
         if isinstance(child, ast.Expr):
             if isinstance(child.value, ast.Constant) and isinstance(child.value.value, str):
                 yield child.value.value
@@ -136,8 +138,6 @@ def _texts(node) -> Iterator[str]:
                         yield inner.value
         elif hasattr(child, "body"):
             yield from _texts(child)
-    for child in getattr(node, "orelse", ()):
-        yield from _texts(child)
 
 
 def prose(text: str) -> Iterator[str]:
