@@ -93,7 +93,7 @@ class Report:
         return "\n".join([self.op, *(f"  {f}" for f in self.findings)])
 
 
-def check(op, *arrays, seed=0, method="auto", every=300, **options):
+def check(op, *arrays, seed: int = 0, method: str = "auto", every: int = 300, **options) -> float:
     """Worst relative error of the gradients that ``back`` returns.
 
     Parameters
@@ -138,7 +138,9 @@ def check(op, *arrays, seed=0, method="auto", every=300, **options):
     return inspect(op, *arrays, seed=seed, method=method, every=every, **options).error
 
 
-def inspect(op, *arrays, seed=0, method="auto", every=300, **options):
+def inspect(
+    op, *arrays, seed: int = 0, method: str = "auto", every: int = 300, **options
+) -> Report:
     """As `check`, but returns the whole `Report`.
 
     >>> print(inspect(lambda x: (x * x, lambda dy: x * dy), np.array([1.0])))  # doctest: +ELLIPSIS
@@ -194,10 +196,11 @@ def functional(net, params):
         return y, whole
 
     op.__name__ = getattr(net, "__name__", type(net).__name__)
+    op.__signature__ = signature(net)  # type: ignore[attr-defined]
     return op
 
 
-def kept(back):
+def kept(back) -> dict[str, int]:
     """What ``back`` remembers: name -> bytes, through nested backs; a buffer counts once.
 
     >>> def double(x):

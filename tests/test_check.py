@@ -1,11 +1,16 @@
 """The microscope itself: what it must see, and what it must not complain about."""
 
+import configparser
 import functools
+import json
+import pathlib
 
 import numpy as np
 import pytest
 
 from npssl.check import COMPLEX, DIFFERENCES, GradientError, Kink, check, functional, inspect, kept
+from npssl.cli import main
+from npssl.cli.info import EXTRAS
 from npssl.params import Params, normal
 
 SEEDS = range(5)
@@ -582,7 +587,7 @@ def test_functional_of_a_model(dtype):
     x = rng(1).normal(size=(5, 3)).astype(dtype)
     report = inspect(functional(net, params), params.flat, x)
     assert report.ok and report.op == "net", report
-    assert [f.argument for f in report.findings] == ["flat", "argument 1"]
+    assert [f.argument for f in report.findings] == ["p", "x"]
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -605,6 +610,22 @@ def test_functional_of_a_task():
     assert check(functional(Task().loss, params), params.flat, x=x, y=y) < 1e-12
 
 
+def test_a_model_that_forgets_a_use_of_its_weights_is_seen():
+    def forgets(p, x):
+        y, _ = net(p, x)
+        h = np.tanh(np.tanh(x @ p.first.w + p.first.b) @ p.again[0])
+
+        def back(dy, g):
+            g.again[0] += h.T @ dy
+            return np.zeros_like(x)
+
+        return y, back
+
+    params = Params(SPEC, rng(), dtype=np.float64)
+    report = inspect(functional(forgets, params), params.flat, rng(1).normal(size=(5, 3)))
+    assert [f.error > 1e-2 for f in report.findings] == [True, True]
+
+
 def test_kept():
     x, w, b = np.ones((2, 3)), np.ones((3, 4)), np.ones(4)
     _, back = linear(x, w, b)
@@ -623,3 +644,72 @@ def test_kept_counts_a_buffer_once():
     assert kept(lambda dy: (x, y, dy)) == {"x": x.nbytes}
     backs = [lambda dy: dy * x, lambda dy: dy * np.ones(2)]
     assert kept(lambda dy: backs) == {"backs.0.x": x.nbytes}
+
+
+# the commands -------------------------------------------------------------------------------------
+
+
+def test_npssl_check_prints_a_row_for_each_op(capsys):
+    assert main(["check", "softmax", "layernorm", "--examples", "4", "--seed", "3"]) == 0
+    head, *rows, _, last = capsys.readouterr().out.splitlines()
+    assert head.split() == ["op", "arguments", "method", "worst", "error", "bar", "examples"]
+    names = [row.split()[0] for row in rows]
+    assert "layernorm" in names and "log_softmax" in names and "relu" not in names
+    assert all(row.split()[-2:] == ["4", "ok"] for row in rows)
+    assert last == f"{len(rows)} of {len(rows)} are right"
+
+
+@pytest.mark.parametrize(
+    "wrong, error",
+    [
+        (lambda x: (x * x, lambda dy: x * dy), float),
+        (lambda x: (x * x, lambda dy: (dy, dy)), type(None)),
+    ],
+)
+def test_npssl_check_fails_when_one_is_wrong(monkeypatch, capsys, wrong, error):
+    wrong.__name__ = "wrong_one"
+    cases = {wrong: lambda size, rng: ((rng.normal(size=size(1, 3)),), {})}
+    monkeypatch.setattr("npssl.jobs.cases.CASES", cases)
+    monkeypatch.setattr("npssl.jobs.cases.MODELS", {})
+    for flags in ([], ["--json"]):
+        with pytest.raises(SystemExit) as stopped:
+            main(["check", *flags])
+        assert stopped.value.code == 1
+        out = capsys.readouterr().out
+        assert "wrong_one" in out
+    result = json.loads(out)
+    assert result["ok"] is False
+    assert result["ops"][0]["ok"] is False and isinstance(result["ops"][0]["error"], error)
+
+
+def test_npssl_check_says_so_when_all_is_kinks(monkeypatch):
+    monkeypatch.setattr("npssl.jobs.cases.CASES", {relu: lambda size, rng: ((np.zeros(2),), {})})
+    with pytest.raises(SystemExit):
+        main(["check", "relu", "--examples", "2"])
+
+
+def test_npssl_check_refuses_what_it_does_not_know(capsys):
+    assert main(["check", "nonsense"]) == 2
+    assert main(["check", "--examples", "0"]) == 2
+    assert main(["check", "--seed", "-1"]) == 2
+    assert capsys.readouterr().err.count("npssl:") == 3
+
+
+def test_npssl_info(capsys, monkeypatch):
+    assert main(["info", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["numpy"] == np.__version__ and told["kernels"].startswith(("on", "off"))
+    monkeypatch.setenv("NPSSL_NUMBA", "0")
+    assert main(["info"]) == 0
+    assert "NPSSL_NUMBA=0" in capsys.readouterr().out
+
+
+def test_npssl_info_knows_the_extras():
+    setup = configparser.ConfigParser()
+    setup.read(pathlib.Path(__file__).parent.parent / "setup.cfg")
+    wanted = {
+        extra: tuple(line.split(">")[0] for line in lines.split())
+        for extra, lines in setup["options.extras_require"].items()
+        if extra not in ("lint", "test")  # for those who develop it
+    }
+    assert wanted == EXTRAS

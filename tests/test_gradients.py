@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 import npssl.layers
 import npssl.losses
 from npssl.check import COMPLEX, Kink, inspect
-from npssl.jobs.cases import CASES, MODELS
-
-MODEL_BAR = 1e-9
+from npssl.jobs.cases import CASES, MODEL_BAR, MODELS
 
 
 def public(room):

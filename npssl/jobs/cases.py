@@ -154,6 +154,7 @@ def _negative_sampling(size, rng):
 def _nce(size, rng):
     x, y = _pairs(size, rng, 2)
     options = {"reduction": one_of(size, "sum", "mean"), **_labels(size, rng, x, y)}
+    options["negatives"] = one_of(size, None, 3, 0.5)
     return (x, y), {"log_noise": np.log(rng.uniform(1e-3, 1, y.shape[:-1])), **options}
 
 
@@ -223,6 +224,8 @@ def _bag_classifier(size, rng):
     spec = bag_classifier_spec(len(table), size(1, 4), classes=size(1, 3), std=0.5)
     return _model(bag_classifier, spec, rng, options=options)
 
+
+MODEL_BAR = 1e-9
 
 MODELS: dict = {
     "dense": _dense,
