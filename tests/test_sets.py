@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import logging
 import lzma
 import os
 import re
@@ -13,6 +14,7 @@ import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
+import pooch
 import pytest
 
 from npssl import errors
@@ -178,10 +180,9 @@ def test_another_content_than_the_pinned_is_refused(folder, toy, capfd):
     assert not capfd.readouterr().err
 
 
-def test_trust_on_first_use(folder, toy, server, capfd):
+def test_trust_on_first_use(folder, toy, server):
     toy()
     sets.fetch("toy")
-    assert not capfd.readouterr().err
     line = f"{sha256(BODY)[7:]}  a.bin\n"
     assert (folder / "SHA256SUMS").read_text() == line
     (folder / "a.bin").unlink()
@@ -192,6 +193,21 @@ def test_trust_on_first_use(folder, toy, server, capfd):
     with pytest.raises(NotFetched, match=f"expected {sha256(BODY)}"):
         sets.fetch("toy")
     assert not (folder / "a.bin").exists()
+
+
+def test_pooch_keeps_quiet_and_gets_its_voice_back(toy):
+    toy()
+    heard = []
+    handler = logging.Handler()
+    handler.emit = heard.append
+    logger = pooch.get_logger()
+    level = logger.level
+    logger.addHandler(handler)
+    try:
+        sets.fetch("toy")
+        assert not heard and logger.level == level
+    finally:
+        logger.removeHandler(handler)
 
 
 def test_a_mirror_stands_in(folder, toy, server):

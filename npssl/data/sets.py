@@ -164,7 +164,6 @@ def _with_any_suffix(place) -> Path | None:
 def _fetch(data, file, target):
     """Bring ``file`` of ``data`` to ``target``, whole or not at all."""
     pooch = require("pooch", extra="data")
-    pooch.get_logger().setLevel(logging.ERROR)
     make_folder(target.parent)
     source = file.source
     archive = target.parent / (source.name if file.member else target.name)
@@ -174,7 +173,8 @@ def _fetch(data, file, target):
     for url in source.urls:
         part = archive.with_name(f".{archive.name}.part")
         try:
-            pooch.retrieve(url, pin, archive.name, archive.parent, downloader=Resume(part))
+            with _quiet(pooch.get_logger()):
+                pooch.retrieve(url, pin, archive.name, archive.parent, downloader=Resume(part))
             break
         except NotFetched as error:
             reasons.append(f"{url} ({error})")
@@ -209,6 +209,16 @@ def _recorded(sums, name) -> str | None:
             if line[64:] == f"  {name}":
                 return f"sha256:{line[:64]}"
     return None
+
+
+@contextmanager
+def _quiet(logger):
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _extract(archive, member, target):
