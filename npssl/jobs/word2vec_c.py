@@ -99,7 +99,8 @@ def fit(
     progress : callable, optional
         ``progress(step, steps, metrics)`` after each piece of text; metrics are
         ``loss`` (mean nats per positive pair, a pair being a centre for CBOW; 0 where
-        nothing was trained), ``pairs``, ``words`` and ``rate``.
+        nothing was trained), ``pairs``, ``words``, ``rate``, ``epoch``, and
+        ``epoch_loss`` with the last piece of a pass.
 
     Returns
     -------
@@ -154,6 +155,7 @@ def prepare(corpus, options: Options, *, piece: int = PIECE):
         "clock": np.zeros(4, np.int64),
         "random": np.zeros(1, np.uint64),
         "rate": np.full(1, o.alpha, np.float32),
+        "tally": np.zeros(2),  # nats and pairs of this pass
     }
     tree: Any = (np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int8))
     if o.hierarchical:
@@ -178,13 +180,21 @@ def prepare(corpus, options: Options, *, piece: int = PIECE):
         ids = corpus.read(at, min(at + piece, corpus.size)) + np.int32(1)  # 0 is the sentence end
         with np.errstate(over="ignore"):  # the generator wraps, where NumPy stands in for Numba
             nats, pairs = kernel.train(ids, *changed, *settled)
+        state["tally"] += nats, pairs
+        row = {
+            "epoch": k // pieces + 1,
+            "loss": float(nats / pairs) if pairs else 0.0,
+            "pairs": int(pairs),
+            "words": int(np.count_nonzero(ids)),
+            "rate": float(state["rate"][0]),
+        }
         if (k + 1) % pieces == 0:  # the pass ends; what follows the last newline is not trained
+            row["epoch_loss"] = float(state["tally"][0] / max(state["tally"][1], 1))
+            state["tally"][:] = 0
             clock = state["clock"]
             clock[kernel.DONE] += clock[kernel.SEEN] - clock[kernel.TOLD]
             clock[: kernel.DONE] = 0
-        loss = float(nats / pairs) if pairs else 0.0
-        rate = float(state["rate"][0])
-        return {"loss": loss, "pairs": int(pairs), "words": len(ids), "rate": rate}
+        return row
 
     return step, state, pieces * o.epochs, words, counts
 
