@@ -154,7 +154,6 @@ def _negative_sampling(size, rng):
 def _nce(size, rng):
     x, y = _pairs(size, rng, 2)
     options = {"reduction": one_of(size, "sum", "mean"), **_labels(size, rng, x, y)}
-    options["negatives"] = one_of(size, None, 3, 0.5)
     return (x, y), {"log_noise": np.log(rng.uniform(1e-3, 1, y.shape[:-1])), **options}
 
 

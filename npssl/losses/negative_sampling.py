@@ -43,7 +43,7 @@ def negative_sampling(x, y, *, label=None, reduction: str = "sum"):
         value = softplus(-<x, y_0>) + sum_{j=1..K} softplus(<x, y_j>)        (2)
 
     With labels 1, 0, 0, ... and sign = 2 label - 1 both terms are one, and the sign
-    0 of a padding pair removes it::
+    0 of a padding pair takes it out::
 
         value = sum_{i,j} |sign_ij| softplus(-sign_ij s_ij),   s = x y^T     (3)
 
@@ -81,9 +81,18 @@ def negative_sampling(x, y, *, label=None, reduction: str = "sum"):
         s = log p(c | v) - log(k P_n(c))                                     (9)
 
     so what is learnt is not log p(c | v), and exp(s) does not sum to one over c:
-    `npssl.losses.nce.nce` adds log(k P_n) to the model and thereby learns the
-    probability itself.  With P_n proportional to frequency^0.75, as in word2vec,
-    the PMI is taken against those smoothed frequencies.
+    `npssl.losses.nce.nce` takes log(k P_n) off the score before it asks, and so
+    learns the probability itself.  With P_n proportional to frequency^0.75, as in
+    word2vec, the PMI is taken against those smoothed frequencies.
+
+    **Short vectors** cannot have every s free.  Write a and b for the two factors in
+    (7).  Its second derivative (a + b) sigmoid(s) (1 - sigmoid(s)) is, at (8), where
+    sigmoid(s) = a / (a + b)::
+
+        a b / (a + b),   a = #(v, c),   b = k #(v) P_n(c)                    (10)
+
+    So, near the optimum, what is fitted is the table (8) by least squares with the
+    weights (10): frequent words first.  Pairs that never met (a = 0) only push.
 
     **Degenerate cases.**  K = 0: nothing pushes, and (2) falls to 0 as all vectors
     grow along one direction.  A pair that never occurs has its optimum (8) at
@@ -91,7 +100,7 @@ def negative_sampling(x, y, *, label=None, reduction: str = "sum"):
     pulls and pushes the same pair, and (7) counts such draws.  Leaving them out, as
     word2vec.c and gensim do, changes #(v) in (7) to #(v) - #(v, c) and so raises
     (8) by -log(1 - p(c | v)): little, except for contexts that nearly always
-    follow.  Repeated rows in y are rows of their own; the embedding's ``back`` adds
+    follow; drawing again until another word comes does much the same.  Repeated rows in y are rows of their own; the embedding's ``back`` adds
     them up.  All y zero, as word2vec starts: dx = 0, only y moves.
 
     Two facts to check by eye: <x, dx> summed over x equals <y, dy> summed over y
