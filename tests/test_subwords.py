@@ -39,7 +39,7 @@ def test_rows_are_those_of_gensim(both, minn, maxn):
 
 
 @given(word=st.text(max_size=12), minn=st.integers(1, 8), more=st.integers(0, 8))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_ngrams_are_those_of_gensim(word, minn, more):
     inner = pytest.importorskip("gensim.models.fasttext_inner")
     theirs = inner.compute_ngrams_bytes(word, minn, minn + more)
@@ -67,14 +67,16 @@ def test_bare_brackets_and_sentence_ends(both):
 
 @given(
     words=st.lists(
-        st.one_of(st.text(st.characters(), max_size=9), st.sampled_from(["</s>", *WORDS])),
+        st.one_of(
+            st.text(st.characters(), max_size=9), st.sampled_from(["</s>", "\ud83d\ude00a", *WORDS])
+        ),
         max_size=6,
     ),
     minn=st.integers(1, 7),
     more=st.integers(0, 7),
     buckets=st.one_of(st.integers(1, 50), st.integers(1, 2**31 - 6)),
 )
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 def test_kernel_and_page_agree(words, minn, more, buckets):
     options = dict(minn=minn, maxn=minn + more, buckets=buckets)
     with pytest.MonkeyPatch.context() as patch:
@@ -140,7 +142,7 @@ def test_bad_words(both):
     V=st.integers(0, 5),
     rows=st.lists(st.one_of(st.integers(0, 30), st.integers(2**31 - 9, 2**31 - 1)), max_size=20),
 )
-@settings(max_examples=80)
+@settings(max_examples=80, deadline=None)
 def test_compact(V, rows):
     rows = np.array(rows, np.int32)
     new, used = compact(rows, V)
@@ -181,7 +183,7 @@ def test_unknown_words_find_the_used_buckets():
     block=st.integers(1, 12),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=80)
+@settings(max_examples=80, deadline=None)
 def test_compose_is_the_layer_bag(sizes, D, block, seed):
     rng = np.random.default_rng(seed)
     table = rng.standard_normal((7, D))

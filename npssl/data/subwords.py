@@ -180,7 +180,7 @@ def compact(rows, V: int):
     >>> compact(np.array([0, 9, 5, 1, 9], np.int32), 2)
     (array([0, 3, 2, 1, 3], dtype=int32), array([3, 7], dtype=int32))
     """
-    rows = np.asarray(rows)
+    rows = np.asarray(rows, np.int32)
     if V < 0 or (len(rows) and rows.min() < 0):
         raise ValueError(f"rows, V: expected 0 or more, found {min(V, rows.min(initial=0))}")
     hashed = rows >= V
