@@ -10,7 +10,7 @@ from npssl.errors import UnknownWord
 
 
 def add(commands):
-    """Describe ``npssl vectors similar|analogy|evaluate|convert|plot``."""
+    """Describe ``npssl vectors similar|analogy|evaluate|convert|plot|extrinsic``."""
     group = commands.add_parser(
         "vectors",
         help="ask word vectors, evaluate, convert and draw them",
@@ -24,6 +24,7 @@ def add(commands):
     _evaluate(actions)
     _convert(actions)
     _plot(actions)
+    _extrinsic(actions)
 
 
 def _action(actions, name, run, help, example):
@@ -125,6 +126,19 @@ def _plot(actions):
     action.add_argument("--seed", type=int, default=0, help="of t-SNE")
 
 
+def _extrinsic(actions):
+    from npssl.jobs import extrinsic
+
+    action = command(
+        actions,
+        "extrinsic",
+        extrinsic.run,
+        help="train text classifiers on vectors: random or pre-trained, frozen or fine-tuned",
+        example="npssl vectors extrinsic vectors.bin --task trec",
+    )
+    extrinsic.add_arguments(action)
+
+
 def similar(args):
     wv = _load(args)
     with _known(wv):
@@ -198,6 +212,8 @@ def plot(args):
         raise ValueError(f"--out: expected a name in .png or .svg, found {args.out!r}")
     wv = _load(args)
     words = args.words or wv.index_to_key[:100]
+    if not words:
+        raise ValueError(f"{args.file}: no words in it, so there is no map")
     with _known(wv):
         points = project(wv.units(wv.get_indices(words)), args.method, args.seed)
     draw(args.out, words, points)

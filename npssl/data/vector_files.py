@@ -264,6 +264,7 @@ def first_not_finite(vectors):
 
 
 HEADER = re.compile(rb"[ \t]*([0-9]{1,18})[ \t]+([0-9]{1,18})[ \t]*\r?\n?\Z")
+LIKE_HEADER = re.compile(rb"\s*[+-]?[0-9]+\s+[+-]?[0-9]{1,4000}\s*\Z")
 
 
 def read_header(file, path, size, per_row):
@@ -298,10 +299,9 @@ def _looks_like(path, head):
         return "safetensors"
     by_suffix = _by_suffix(path)
     end = head.find(b"\n") + 1 or len(head)
-    found = HEADER.match(head[:end])
-    if not found:
+    if not LIKE_HEADER.match(head[:end]):
         return by_suffix if by_suffix in ("safetensors", "word2vec-binary") else "glove"
-    dim = int(found[2])
+    dim = abs(int(head[:end].split()[1]))
     row = head[end : (head.find(b"\n", end) + 1 or len(head))].split()
     if len(row) > dim and all(map(_is_number, row[len(row) - dim :])):
         return "word2vec-text"

@@ -31,6 +31,8 @@ def read(file, path, size, format, limit, unicode_errors):
                 raise Broken(path, _expected(1, fields, line), place="line 1")
             room = size // len(line) + 1 if size is not None else None
             table = Table(path, dim, room, limit, unicode_errors)
+            if table.full():
+                break
         if rows is not None and table.taken == rows:
             message = f"more vectors than the {rows} that line 1 speaks of"
             raise Broken(path, message, place=f"line {number}")

@@ -35,7 +35,7 @@ def pearson(x, y) -> float:
 def spearman(x, y) -> float:
     """Pearson's correlation of the ranks.
 
-    >>> spearman([1, 2, 3], [1, 2, 4])
+    >>> round(spearman([1, 2, 3], [1, 2, 4]), 6)
     1.0
     """
     return pearson(ranks(x), ranks(y))
@@ -53,7 +53,7 @@ def p_value(r: float, n: int) -> float:
     fewer than 3 pairs.
 
     >>> round(p_value(0.5, 12), 6)
-    0.097852
+    0.097855
     """
     if n < 3:
         return 1.0

@@ -24,8 +24,8 @@ def project(rows, method="pca", seed=0) -> np.ndarray:
 
     Examples
     --------
-    >>> project(np.array([[0.0, 0, 5], [3, 0, 5], [6, 0, 5]])).round(6)[:, 0]
-    array([ 3.,  0., -3.])
+    >>> project(np.array([[0.0, 0, 5], [1, 0, 5], [8, 0, 5]])).round(6)[:, 0]
+    array([-3., -2.,  5.])
     """
     rows = np.asarray(rows, np.float64)
     if method == "pca":
