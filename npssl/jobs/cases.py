@@ -34,6 +34,7 @@ from npssl.losses.squared_error import squared_error
 from npssl.models.bag import bag_classifier, bag_classifier_spec
 from npssl.models.dense import dense, dense_spec, mlp, mlp_spec, norm, norm_spec
 from npssl.params import Params
+from npssl.tasks.skip_gram import OBJECTIVES, SkipGram
 
 # what cases draw ----------------------------------------------------------------------------------
 
@@ -224,6 +225,32 @@ def _bag_classifier(size, rng):
     return _model(bag_classifier, spec, rng, options=options)
 
 
+def _skip_gram(objective):
+    """The whole task on a small text, which may have no pairs at all; every way to make pairs."""
+
+    def case(size, rng):
+        V = size(2, 6)
+        start = np.append(0, (1 + rng.integers(0, 3, V)).cumsum())
+        bags = start, rng.integers(0, V + 3, start[-1])
+        task = SkipGram(
+            counts=rng.integers(1, 9, V),
+            dim=size(1, 4),
+            window=size(1, 3),
+            negative=size(1, 4),
+            sample=one_of(size, 0.0, 0.1),
+            objective=objective,
+            cbow=one_of(size, False, True),
+            subwords=one_of(size, None, bags),
+            arrow=one_of(size, "word2vec.c", "paper"),
+        )
+        x, y = task.split(rng.integers(-1, V, size(0, 12)), rng)
+        params = Params(task.spec(), rng, dtype=np.float64)
+        params.flat += rng.normal(size=params.flat.shape)
+        return functional(task.loss, params), (params.flat,), {"x": x, "y": y}
+
+    return case
+
+
 MODEL_BAR = 1e-9
 
 MODELS: dict = {
@@ -231,4 +258,5 @@ MODELS: dict = {
     "norm": _norm,
     "mlp": _mlp,
     "bag_classifier": _bag_classifier,
+    **{f"skip_gram[{objective}]": _skip_gram(objective) for objective in OBJECTIVES},
 }
