@@ -30,7 +30,7 @@ import numpy as np
 
 COMPLEX, DIFFERENCES = "complex step", "differences"
 BARS = {COMPLEX: 1e-12, DIFFERENCES: 1e-9}
-FLOAT32_BAR = 1e-4
+FLOAT32_BAR = 1e-3
 
 
 class Kink(ValueError):
@@ -150,13 +150,13 @@ def inspect(
     if method not in ("auto", *BARS):
         raise ValueError(f"method: expected 'auto', {COMPLEX!r} or {DIFFERENCES!r}, got {method!r}")
     names = _names(op, len(arrays))
-    arrays = [_point(name, a) for name, a in zip(names, arrays)]
+    points = [_point(name, a) for name, a in zip(names, arrays)]
     rng = np.random.default_rng(seed)
     run = _Run(op, options)
-    y, dy, grads = _contract(run, names, arrays, rng)
+    y, dy, grads = _contract(run, names, points, rng)
     findings = []
     with np.errstate(all="ignore"):
-        slopes = _Slopes(run, arrays, y, dy)
+        slopes = _Slopes(run, points, y, dy)
         for i, (name, g) in enumerate(zip(names, grads)):
             findings.append(_compare(slopes, i, name, g, rng, method, every))
     return Report(getattr(op, "__name__", type(op).__name__), tuple(findings))

@@ -4,6 +4,7 @@ import configparser
 import functools
 import json
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from npssl.cli import main
 from npssl.cli.info import EXTRAS
 from npssl.params import Params, normal
 
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 SEEDS = range(5)
 
 
@@ -706,10 +708,20 @@ def test_npssl_info(capsys, monkeypatch):
 
 def test_npssl_info_knows_the_extras():
     setup = configparser.ConfigParser()
-    setup.read(pathlib.Path(__file__).parent.parent / "setup.cfg")
+    setup.read(ROOT / "setup.cfg")
     wanted = {
         extra: tuple(line.split(">")[0] for line in lines.split())
         for extra, lines in setup["options.extras_require"].items()
         if extra not in ("lint", "test")  # for those who develop it
     }
     assert wanted == EXTRAS
+
+
+def test_the_guide_tells_the_truth():
+    """The code in docs/check.md runs, and what it calls right is right."""
+    code = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "check.md").read_text(), re.S)
+    assert len(code) == 2
+    names = {}
+    exec("\n".join(code), names)
+    a, b = rng(0).normal(size=(2, 5))
+    assert check(names["cosine"], a, b) < 1e-14
