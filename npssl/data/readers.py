@@ -37,7 +37,7 @@ PACKED = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".lzma": lzma.op
 TAR = (".tar", ".tgz", ".tbz2", ".txz")
 
 WHITESPACE = b" \n\t\r\v\f"  # as `bytes.split` has it
-BLOCK = 16 << 20
+BLOCK = 4 << 20
 SLACK = 128  # bytes that may be read, not used, behind the end of a block
 LONGEST = 64 << 20  # no text has a longer word
 
@@ -254,10 +254,11 @@ def last_blank(block, n, blank=WHITESPACE) -> int:
     >>> last_blank(b"one two", 7)
     4
     """
-    found = max(block.rfind(blank[i : i + 1], 0, n) for i in (0, 1))  # blank and line end
-    if found < 0:
-        found = max(block.rfind(blank[i : i + 1], 0, n) for i in range(len(blank)))
-    return found + 1
+    for start in (max(0, n - 1024), 0):  # nearly always near the end
+        found = max(block.rfind(blank[i : i + 1], start, n) for i in range(len(blank)))
+        if found >= 0:
+            return found + 1
+    return 0
 
 
 def files(source) -> list:
