@@ -178,7 +178,8 @@ def prepare(corpus, options: Options, *, piece: int = PIECE):
     def step(k):
         at = k % pieces * piece
         ids = corpus.read(at, min(at + piece, corpus.size)) + np.int32(1)  # 0 is the sentence end
-        with np.errstate(over="ignore"):  # the generator wraps, where NumPy stands in for Numba
+        # where NumPy stands in for Numba: the generator wraps, a score may overflow
+        with np.errstate(over="ignore", invalid="ignore"):
             nats, pairs = kernel.train(ids, *changed, *settled)
         state["tally"] += nats, pairs
         row = {
