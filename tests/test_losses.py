@@ -477,6 +477,33 @@ def test_negative_sampling_factorises_pmi_minus_log_k():
     assert np.abs(np.exp(scores).sum(1) - 1).min() > 0.2  # no distribution over the contexts
 
 
+def test_negative_sampling_bends_as_its_equation_10_says():
+    """5 true pairs and 2 of noise with one score s, around s = log(5 / 2)."""
+
+    def total(s):
+        x, y = np.full((7, 1, 1), s), np.ones((7, 1, 1))
+        return negative_sampling(x, y, label=np.array([[1]] * 5 + [[0]] * 2))[0]
+
+    h, s = 1e-3, math.log(5 / 2)
+    near((total(s + h) - 2 * total(s) + total(s - h)) / h**2, 5 * 2 / (5 + 2), 1e-5)
+    near((total(s + h) - total(s - h)) / (2 * h), 0, 1e-5)
+
+
+@pytest.mark.parametrize("k", [1, 3, 1000])
+def test_nce_descends_along_equation_7(k):
+    """Words c with p(c | v) and noise P_n; the model is off; likelihood's direction for large k."""
+    p, noise, model = np.array([[0.5, 0.3, 0.2], [0.2, 0.2, 0.6], [0.1, 0.6, 0.2]])
+    direction = []
+    for c in range(3):
+        x, y = np.array([[math.log(model[c])]]), np.ones((1, 1))
+        options = {"log_noise": np.log(noise[c : c + 1]), "negatives": k}
+        text, noisy = (nce(x, y, label=np.array([l]), **options)[1]()[0][0, 0] for l in (1, 0))
+        direction.append(-(p[c] * text + k * noise[c] * noisy))
+    near(direction, (p - model) * k * noise / (model + k * noise))
+    if k == 1000:
+        near(direction, p - model, 1e-3)
+
+
 def test_nce_learns_the_probabilities_themselves():
     """Its equation (6): the same pairs, the same noise, and normalised without being told."""
     ids, _ = expected_pairs()

@@ -19,7 +19,7 @@ def linear(x, w, b):
 
     Keeps
     -----
-    x, w
+    rows, w
 
     Derivation
     ----------
@@ -46,7 +46,7 @@ def linear(x, w, b):
 
     Notes
     -----
-    Rows are stacked into one matrix, so that (3) is a single matrix product
+    Rows are stacked into one matrix, so that each step is a single matrix product
     whatever the number of leading axes.  No rows: dw and db are zero.  ``w``
     may be the transpose of an embedding table (tied weights).
 
@@ -68,14 +68,15 @@ def linear(x, w, b):
         raise ValueError(f"w must be (I, O) with I the last axis of x {x.shape}, found {w.shape}")
     if b.shape != w.shape[1:]:
         raise ValueError(f"b must have the shape {w.shape[1:]} of one output row, found {b.shape}")
-    N = math.prod(x.shape[:-1])
-    y = x @ w + b  # (1)
+    lead, (I, O) = x.shape[:-1], w.shape
+    rows = x.reshape(math.prod(lead), I)
+    y = (rows @ w + b).reshape(*lead, O)  # (1)
 
     def back(dy):
-        rows = dy.reshape(N, w.shape[1])
-        dx = dy @ w.T  # (2)
-        dw = x.reshape(N, w.shape[0]).T @ rows  # (3)
-        db = rows.sum(0)  # (4)
+        drows = dy.reshape(len(rows), O)
+        dx = (drows @ w.T).reshape(*lead, I)  # (2)
+        dw = rows.T @ drows  # (3)
+        db = drows.sum(0)  # (4)
         return dx, dw, db
 
     return y, back

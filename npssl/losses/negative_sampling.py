@@ -100,8 +100,9 @@ def negative_sampling(x, y, *, label=None, reduction: str = "sum"):
     pulls and pushes the same pair, and (7) counts such draws.  Leaving them out, as
     word2vec.c and gensim do, changes #(v) in (7) to #(v) - #(v, c) and so raises
     (8) by -log(1 - p(c | v)): little, except for contexts that nearly always
-    follow; drawing again until another word comes does much the same.  Repeated rows in y are rows of their own; the embedding's ``back`` adds
-    them up.  All y zero, as word2vec starts: dx = 0, only y moves.
+    follow; drawing again until another word comes does much the same.  Repeated
+    rows in y are rows of their own; the embedding's ``back`` adds them up.  All y
+    zero, as word2vec starts: dx = 0, only y moves.
 
     Two facts to check by eye: <x, dx> summed over x equals <y, dy> summed over y
     (both are sum error s), and the value at s = 0 is log 2 for each pair.
