@@ -165,6 +165,7 @@ def evaluate(args):
             say(args, f"{name}: skipped, it is not here (npssl data fetch {name})")
         if not tests:
             raise ValueError("no public test set is here, and no file was given (see --help)")
+    tests = intrinsic.read(tests)
     wv = _load(args)
     say(args, f"{'test':25}{'score':>8}  {'':10}{'covered':>8} of")
     measures = {"pairs": "Spearman", "categories": "purity"}

@@ -42,13 +42,23 @@ def known_tests():
     return here, absent
 
 
+def read(tests):
+    """(name, kind, questions) for each (name, kind, path), kind one of `KINDS`.
+
+    Raises
+    ------
+    FileError     naming file and line
+    """
+    return [(name, kind, KINDS[kind].read(path)) for name, kind, path in tests]
+
+
 def evaluate(wv, tests, *, restrict_vocab=None, case_insensitive=True, method="cosadd", seed=0):
     """Run tests.
 
     Parameters
     ----------
     wv : WordVectors
-    tests : iterable of (name, kind, path), kind one of `KINDS`
+    tests : iterable of (name, kind, questions), as `read` has them
     restrict_vocab, method : for pairs and analogies, analogies
     case_insensitive : bool
     seed : int     for the clusters of categories
@@ -58,9 +68,7 @@ def evaluate(wv, tests, *, restrict_vocab=None, case_insensitive=True, method="c
     dict     test, kind, score (Spearman, accuracy or purity; None if nothing is covered),
              items, covered, and all that the test itself tells
     """
-    for name, kind, path in tests:
-        module = KINDS[kind]
-        questions = module.read(path)
+    for name, kind, questions in tests:
         options: dict = {"case_insensitive": case_insensitive}
         if kind in ("pairs", "analogies"):
             options["restrict_vocab"] = restrict_vocab
@@ -68,7 +76,7 @@ def evaluate(wv, tests, *, restrict_vocab=None, case_insensitive=True, method="c
             options["method"] = method
         if kind == "categories":
             options["seed"] = seed
-        found = module.evaluate(wv, questions, **options)
+        found = KINDS[kind].evaluate(wv, questions, **options)
         if kind == "analogies":
             found = analogies.summary(found)
             found |= found["total"]
