@@ -59,7 +59,7 @@ def test_every_op_and_loss_has_a_case():
 
 @by_name
 @given(data=st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_back_inverts_the_forward(op, data):
     """Every entry of every gradient: 1e-12 by the complex step, 1e-9 by differences."""
     arrays, options = data.draw(examples(CASES[op]))
@@ -74,7 +74,7 @@ def test_back_inverts_the_forward(op, data):
 
 @by_name
 @given(data=st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_float32_in_float32_out(op, data):
     """Outputs and gradients keep the dtype, and agree with float64 to its precision."""
     arrays, options = data.draw(examples(CASES[op]))

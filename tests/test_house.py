@@ -123,18 +123,27 @@ def test_an_import_from_above_is_seen(source):
     assert not list(upstairs(ast.parse("from .nce import x"), "npssl.losses.nce"))
 
 
-def at_import(tree):
+def at_import(node):
     """Imports that run when the module is imported: all but those inside functions."""
-    inside = {id(n) for f in ast.walk(tree) if isinstance(f, FUNCTIONS) for n in ast.walk(f)}
-    top = [n for n in ast.walk(tree) if id(n) not in inside]
-    return [name for name, _ in imports(ast.Module(body=top, type_ignores=[]), "npssl")]
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.Import, ast.ImportFrom)):
+            yield from (name for name, _ in imports(child, "npssl"))
+        elif not isinstance(child, FUNCTIONS):
+            yield from at_import(child)
+
+
+def test_an_import_that_runs_at_once_is_seen():
+    late = "def f():\n    import torch\n\n\nclass A:\n    def f(self):\n        import torch"
+    assert not list(at_import(ast.parse(late)))
+    for once in ("import torch", "if True:\n    import torch", "class A:\n    import torch"):
+        assert list(at_import(ast.parse(once))) == ["torch"]
 
 
 @every_file
 def test_extras_are_imported_when_needed(file):
     core = {"npssl", "numpy", "tqdm", *sys.stdlib_module_names}
     if "kernels" in file.parts:
-        core |= {"numba", "llvmlite"}
+        core |= {"numba", "llvmlite"}  # which Numba brings
     assert not {name.split(".")[0] for name in at_import(TREES[file])} - core
 
 

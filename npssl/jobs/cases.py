@@ -34,6 +34,7 @@ from npssl.losses.squared_error import squared_error
 from npssl.models.bag import bag_classifier, bag_classifier_spec
 from npssl.models.dense import dense, dense_spec, mlp, mlp_spec, norm, norm_spec
 from npssl.params import Params
+from npssl.tasks.classify import Classify
 from npssl.tasks.skip_gram import OBJECTIVES, SkipGram
 
 # what cases draw ----------------------------------------------------------------------------------
@@ -225,6 +226,19 @@ def _bag_classifier(size, rng):
     return _model(bag_classifier, spec, rng, options=options)
 
 
+def _classify(size, rng):
+    """Bags of words, relu layers with dropout, cross-entropy: from the table to the number."""
+    (table,), bags = _bag(size, rng)
+    hidden = [size(1, 4) for _ in range(size(0, 2))]
+    task = Classify(len(table), size(1, 4), size(1, 3), hidden=tuple(hidden), rate=0.3, std=0.5)
+    params = Params(task.spec(), rng, dtype=np.float64)
+    params.flat += 0.3 * rng.normal(size=params.flat.shape)
+    y = rng.integers(0, task.classes, len(bags["offsets"]) - 1)
+    noise = np.random.default_rng(int(rng.integers(2**32)))
+    options = {"x": (bags["ids"], bags["offsets"]), "y": y, "rng": noise}
+    return functional(task.loss, params), (params.flat,), options
+
+
 def _skip_gram(objective):
     """The whole task on a small text, which may have no pairs at all; every way to make pairs."""
 
@@ -258,5 +272,6 @@ MODELS: dict = {
     "norm": _norm,
     "mlp": _mlp,
     "bag_classifier": _bag_classifier,
+    "classify": _classify,
     **{f"skip_gram[{objective}]": _skip_gram(objective) for objective in OBJECTIVES},
 }
