@@ -281,7 +281,7 @@ def add_arguments(parser) -> None:
         "--task",
         action="append",
         choices=list(labelled_text.TASKS),
-        help="a data set; may be given several times; all of sst2 and trec without it",
+        help="a data set; may be given several times; sst2 and trec without it",
     )
     parser.add_argument("--seeds", type=int, default=5, help="how many, from 1 on")
     parser.add_argument(

@@ -25,6 +25,7 @@ from npssl.data.corpus import Corpus, encode
 from npssl.data.vocabulary import Vocabulary
 from npssl.evaluation.word_vectors import WordVectors
 from npssl.jobs.epochs import Epochs
+from npssl.jobs.exact import Exact
 from npssl.train import Run, train
 
 OBJECTIVES = ("negative-sampling", "hierarchical-softmax", "nce", "softmax")
@@ -93,6 +94,8 @@ class SkipGram:
         For each epoch: ``epoch``, ``loss`` and ``held_out_loss`` (mean nats per
         positive pair, float64), ``words_per_second``.
     vocabulary : Vocabulary
+    training_seconds : float
+        Time that the steps took, without reading the text.
     """
 
     dim: int = 100
@@ -281,11 +284,14 @@ class SkipGram:
             )
             members, self._buckets_used = subwords.compact(members, len(self.vocabulary))
             bags, rows = (start, members), len(self.vocabulary) + len(self._buckets_used)
-        epochs = Epochs(text, held, self, bags=bags, rows=rows)
+        kind = Exact if self.objective == "softmax" else Epochs
+        epochs = kind(text, held, self, bags=bags, rows=rows)
         stack.callback(epochs.close)
-        (begin or Epochs.draw)(epochs)
+        begin(epochs) if begin else epochs.draw()
         self.history = [] if fresh else self.history
+        begun = time.perf_counter()
         self.history += self._steps(epochs, text, self._folder, progress)
+        self.training_seconds = time.perf_counter() - begun
         if fresh and self.history and not epochs.tally[1]:
             raise ValueError("corpus: no two words stand in one sentence, so there are no pairs")
         self._epochs = epochs
@@ -318,13 +324,9 @@ class SkipGram:
                     yield {**_epoch_row(row), "words_per_second": speed}
 
     def _ngram_rows(self, word):
-        rows = subwords.ngram_rows(
-            word, minn=self.subwords[0], maxn=self.subwords[1], buckets=self.buckets
-        )
-        used = self._buckets_used
-        at = np.searchsorted(used, rows)
-        at = at[(at < len(used)) & (used[np.minimum(at, len(used) - 1)] == rows)]
-        return len(self.vocabulary) + at
+        low, high = self.subwords
+        size, used = len(self.vocabulary), self._buckets_used
+        return subwords.ngram_rows(word, size, minn=low, maxn=high, buckets=self.buckets, used=used)
 
     def _fit_word2vec_c(self, corpus, progress):
         from npssl.jobs import word2vec_c
