@@ -43,6 +43,7 @@ class Corpus:
 
     def __init__(self, vocabulary: Vocabulary, ids, raw_words: int | None = None, words=None):
         self.vocabulary = vocabulary
+        self._store: id_store.Memory | id_store.Disk
         if isinstance(ids, (str, os.PathLike)):
             try:
                 self._store = id_store.Disk(open(ids, "rb+", buffering=0), ids)
@@ -93,7 +94,8 @@ class Corpus:
 
     def sentences(self) -> Iterator[list[str]]:
         """The sentences as lists of words; words that the vocabulary lacks are gone."""
-        words, sentence = self.vocabulary.words, []
+        words = self.vocabulary.words
+        sentence: list[str] = []
         for window in self._windows():
             for i in window.tolist():
                 if i == END:
@@ -117,19 +119,19 @@ class Corpus:
         """
         if every < 2:
             raise ValueError(f"every: expected 2 or more, found {every!r}")
-        held, sentence, place = [], 0, 0
+        parts, sentence, place = [], 0, 0
         for start in range(0, self.size, WINDOW):
             ids = self.read(start, start + WINDOW)
             number = sentence + np.cumsum(ids == END)
             sentence = int(number[-1])
             number -= ids == END  # an end belongs to the sentence before it
             out = number % every == every - 1
-            held.append(ids[out])
+            parts.append(ids[out])
             kept = ids[~out]
             self._store.write(place, kept)
             place += len(kept)
         self._store.shorten(place)
-        held = np.concatenate(held) if held else np.empty(0, np.int32)
+        held = np.concatenate([np.empty(0, np.int32), *parts])
         removed = int((held >= 0).sum())
         self.words -= removed
         self.raw_words -= removed
@@ -212,6 +214,7 @@ def encode(
     name, text, lists = _opened(source)
     exactly = newline == "word2vec.c"
     with nullcontext() if ids_file is None else whole_file(ids_file) as file:
+        store: id_store.Memory | id_store.Disk
         store = id_store.Memory() if file is None else id_store.Disk(file.raw, ids_file)
         if text:
             numbered = numbering.number_text(
@@ -233,7 +236,8 @@ def encode(
         words = numbering.renumber(store, numbered.segments, lookups, exactly)
         if not words:
             raise ValueError(f"{name}: none of its {raw} words is in the vocabulary given")
-    return Corpus(chosen, store.array if file is None else ids_file, raw, words)
+    ids = store.array if isinstance(store, id_store.Memory) else ids_file
+    return Corpus(chosen, ids, raw, words)
 
 
 def _check_options(tokens, newline, threads, block):

@@ -29,6 +29,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from npssl.errors import FileError
 
@@ -71,7 +72,8 @@ class Files:
         self._sizes = [_size(path) for path in self.paths]
         self.total = None if None in self._sizes else sum(self._sizes)
         self.read = self._before = 0
-        self._file = self._place = None
+        self._file: Any = None
+        self._place: str | None = None
 
     @property
     def done(self) -> int:

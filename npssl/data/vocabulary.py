@@ -164,6 +164,7 @@ def most_frequent(counts, min_count: int = 1, max_size: int | None = None):
 def check_limits(min_count: int, max_size: int | None) -> None:
     """Raise ``ValueError`` unless these can limit a vocabulary."""
     for name, value, least in ("min_count", min_count, 0), ("max_size", max_size, 1):
-        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-        if not (value is None and name == "max_size") and not (whole and value >= least):
+        if value is None and name == "max_size":
+            continue
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
             raise ValueError(f"{name}: expected an integer, {least} or more, found {value!r}")
