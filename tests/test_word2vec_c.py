@@ -10,6 +10,7 @@ import pytest
 
 from npssl.data.corpus import encode
 from npssl.jobs import word2vec_c as job
+from npssl.kernels import enabled
 from npssl.kernels import word2vec_c as kernel
 from npssl.train import Diverged, Run
 
@@ -20,6 +21,9 @@ GOLDEN = {
     "cbow-hs-lines": dict(cbow=True, hierarchical=True, sample=0, epochs=1),
     "sg-neg-text8": dict(sample=1e-4, epochs=2),
 }
+
+
+quick = pytest.mark.skipif(not enabled(), reason="hours of plain Python; smaller texts are tested")
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +61,7 @@ def as_written(words, vectors):
     return b"%d %d\n" % vectors.shape + b"".join(rows)
 
 
+@quick
 @pytest.mark.parametrize("name", GOLDEN)
 def test_golden(name, shared_data, tmp_path):
     folder, told, losses = shared_data("word2vec-golden"), [], []
@@ -135,6 +140,7 @@ CORNERS = {
 }
 
 
+@quick
 @pytest.mark.parametrize("corner", CORNERS)
 def test_corners(corner, read):
     text, options, wanted = CORNERS[corner]
