@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from npssl.data.cache import cache_folder, data_folder, make_folder, whole_file
-from npssl.data.download import NotFetched, Resume
 from npssl.errors import FileError, require
 
 OPENERS = {"": open, ".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}
@@ -163,6 +162,8 @@ def _with_any_suffix(place) -> Path | None:
 
 def _fetch(data, file, target):
     """Bring ``file`` of ``data`` to ``target``, whole or not at all."""
+    from npssl.data.download import NotFetched, Resume  # the network's modules, only now
+
     pooch = require("pooch", extra="data")
     make_folder(target.parent)
     source = file.source
