@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from npssl.check import check, functional
 from npssl.data import labelled_text
+from npssl.data.bags import encode, take
 from npssl.data.labelled_text import Labelled, load, read_sst2, read_trec
 from npssl.errors import FileError
 from npssl.jobs import extrinsic as job
@@ -162,17 +163,17 @@ def test_encode():
     vectors = np.array([[3.0, 4.0], [1.0, 0.0], [0.0, 9.0], [7.0, 7.0]])
     texts = [["The", "cat", "the", "unseen"], ["odd"], ["cat"]]
     parts = {"train": Labelled(texts, np.array([0, 1, 1]), ("a", "b"))}
-    bags, table, coverage = job.encode(["cat", "the", "never", "cat"], vectors, parts)
+    bags, table, coverage = encode(["cat", "the", "never", "cat"], vectors, parts)
     (ids, offsets), labels = bags["train"]
     assert ids.tolist() == [0, 1, 0, 1] and offsets.tolist() == [0, 3, 3, 4]
     assert labels.tolist() == [0, 1, 1] and coverage == 4 / 6
     np.testing.assert_allclose(table, np.array([[1, 0], [3, 4]]) / np.sqrt(26 / 4), rtol=1e-6)
     assert np.mean(table**2) == pytest.approx(1) and table.dtype == np.float32
     with pytest.raises(ValueError, match="none of the words"):
-        job.encode(["else"], vectors[:1], parts)
+        encode(["else"], vectors[:1], parts)
     for bad in (0.0, np.nan, np.inf):
         with pytest.raises(ValueError, match="not all 0"):
-            job.encode(["cat"], np.full((1, 2), bad), parts)
+            encode(["cat"], np.full((1, 2), bad), parts)
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=8), st.integers(0, 2**32 - 1))
@@ -182,7 +183,7 @@ def test_take(sizes, seed):
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     ids, labels = rng.integers(0, 9, offsets[-1]), rng.integers(0, 3, len(sizes))
     rows = rng.integers(0, len(sizes), rng.integers(0, 6))
-    (found, cuts), y = job.take(((ids, offsets), labels), rows)
+    (found, cuts), y = take(((ids, offsets), labels), rows)
     wanted = [ids[offsets[r] : offsets[r + 1]].tolist() for r in rows]
     assert [found[a:b].tolist() for a, b in itertools.pairwise(cuts)] == wanted
     assert cuts[0] == 0 and cuts[-1] == len(found) and y.tolist() == labels[rows].tolist()
@@ -262,7 +263,7 @@ def test_the_table_shows_what_vectors_know():
 
 def test_the_test_part_is_used_once_and_dev_chooses(monkeypatch):
     names, vectors, parts = made_up(texts=50)
-    bags, table, _ = job.encode(names, vectors, parts)
+    bags, table, _ = encode(names, vectors, parts)
     asked, scores, seen = [], iter([50.0, 70.0, 60.0, 70.0, 65.0, 99.0]), []
 
     def accuracy(task, p, part):
