@@ -26,7 +26,7 @@ import numpy as np
 from npssl.errors import FileError
 from npssl.evaluation.questions import folded, lines
 
-BLOCK = 1024  # rows of the table, and questions, at a time: the scores stay in the cache
+BLOCK = 512  # rows of the table, and questions, at a time: the scores stay in the cache
 
 
 def read(path) -> list[tuple[str, list[tuple[str, str, str, str]]]]:

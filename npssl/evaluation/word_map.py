@@ -41,7 +41,10 @@ def project(rows, method="pca", seed=0) -> np.ndarray:
         raise ValueError(f"words: t-SNE needs 3 or more, found {len(rows)}")
     TSNE = require("sklearn.manifold", extra="plot").TSNE
     perplexity = min(30.0, (len(rows) - 1) / 3)
-    return TSNE(init="pca", perplexity=perplexity, random_state=seed).fit_transform(rows)
+    # the approximation pays for many words only
+    how = "exact" if len(rows) < 1000 else "barnes_hut"
+    tsne = TSNE(init="pca", perplexity=perplexity, random_state=seed, method=how)
+    return tsne.fit_transform(rows)
 
 
 def draw(path, words, points, title="") -> None:
