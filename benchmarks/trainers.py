@@ -70,7 +70,12 @@ def gensim_lines(o):
 
 
 def binary(program, o):
-    """A C or C++ program: training is the whole less a run that stops after the vocabulary."""
+    """A C or C++ program.
+
+    Training: what it says itself in a line ``Seconds 1.2`` (pWord2Vec and pSGNScc print the
+    rate of their loop; build them to print its seconds), or for word2vec.c the whole less
+    a run without ``-output``, which stops after the vocabulary.  fastText: the whole.
+    """
     path = os.environ[BINARIES[program]]
     if program == "fastText":
         call = [path, "cbow" if o["model"] == "cbow" else "skipgram", "-input", o["corpus"]]
@@ -78,26 +83,26 @@ def binary(program, o):
         call += ["-neg", o["negative"], "-t", o["sample"], "-minCount", o["min_count"], "-lr", o["alpha"]]
         low, high = o.get("subwords") or (0, 0)
         call += ["-thread", o["threads"], "-minn", low, "-maxn", high, "-verbose", 0]
-        without = None
-    else:
-        tree = o.get("objective") == "hierarchical-softmax"
-        call = [path, "-train", o["corpus"], "-size", o["dim"], "-window", o["window"]]
-        call += ["-negative", 0 if tree else o["negative"], "-hs", int(tree), "-sample", o["sample"]]
-        call += ["-min-count", o["min_count"], "-iter", o["epochs"], "-threads", o["threads"]]
-        call += ["-alpha", o["alpha"], "-binary", 1, "-debug", 0]
-        if program == "word2vec.c":
-            call += ["-cbow", int(o["model"] == "cbow")]
-        without = call  # without -output it counts the words and stops
-        call = [*call, "-output", o["out"]]
-    times = []
-    for arguments in (call, without):
-        if arguments is None:
-            continue
-        begun = time.perf_counter()
-        subprocess.run([str(a) for a in arguments], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        times.append(time.perf_counter() - begun)
-    seconds = times[0] - (times[1] if len(times) > 1 else 0)
-    return seconds, o["words"] * o["epochs"], times[0]
+        whole = seconds(call)[0]
+        return whole, o["words"] * o["epochs"], whole
+    tree = o.get("objective") == "hierarchical-softmax"
+    call = [path, "-train", o["corpus"], "-size", o["dim"], "-window", o["window"], "-binary", 1]
+    call += ["-negative", 0 if tree else o["negative"], "-hs", int(tree), "-sample", o["sample"]]
+    call += ["-min-count", o["min_count"], "-iter", o["epochs"], "-threads", o["threads"]]
+    call += ["-alpha", o["alpha"]]
+    if program == "word2vec.c":
+        call += ["-cbow", int(o["model"] == "cbow"), "-debug", 0]
+        whole = seconds([*call, "-output", o["out"]])[0]
+        return whole - seconds(call)[0], o["words"] * o["epochs"], whole
+    whole, told = seconds([*call, "-output", o["out"], "-debug", 2])
+    return float(told.rsplit("Seconds", 1)[1].split()[0]), o["words"] * o["epochs"], whole
+
+
+def seconds(call):
+    """Wall time of a program, and what it printed."""
+    begun = time.perf_counter()
+    done = subprocess.run([str(a) for a in call], check=True, capture_output=True, text=True)
+    return time.perf_counter() - begun, done.stdout
 
 
 def main():

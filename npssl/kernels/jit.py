@@ -6,7 +6,7 @@ from pathlib import Path
 import numba
 from numba.core import event
 
-_SAID = []
+_SAID: list[bool] = []
 
 
 def _drop_stale():
