@@ -333,7 +333,7 @@ def test_what_the_scores_of_sampled_objectives_mean(objective, scale):
 
     Exactly, as the noise for a target w is P_n / (1 - P_n(w)) on the other words.
     """
-    task, params, _, _ = trained(objective=objective, steps=600)
+    task, params, _, _ = trained(objective=objective, steps=600, dim=16)
     joint = how_often([np.random.default_rng([2, k]) for k in range(40)])
     p = joint / joint.sum(1, keepdims=True)
     noise = noise_distribution(COUNTS)
@@ -345,8 +345,8 @@ def test_what_the_scores_of_sampled_objectives_mean(objective, scale):
     for topic in (0, 1):
         words = slice(5 * topic, 5 * topic + 5)
         one, other = by_topic(found)[topic, words], by_topic(expected)[topic, words]
-        np.testing.assert_allclose(one, other, rtol=0.06)
-    np.testing.assert_allclose(found.sum(1), expected.sum(1), rtol=0.06)
+        np.testing.assert_allclose(one, other, rtol=0.1)
+    np.testing.assert_allclose(found.sum(1), expected.sum(1), rtol=0.05)
     assert (expected.sum(1) > 1.2).all(), "ten words: here drawing again is no small matter"
 
 
