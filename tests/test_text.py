@@ -119,7 +119,7 @@ def test_words_of_a_megabyte_and_very_many_words(text):
 
 
 def test_a_file_without_any_blank_is_refused(text, monkeypatch):
-    monkeypatch.setattr("npssl.data.readers.LONGEST", 10_000)
+    monkeypatch.setattr("npssl.data.blocks.LONGEST", 10_000)
     with pytest.raises(ValueError, match=r"a\.txt: a word of more than"):
         encode(text(b"\0" * 20_000), block=100)
 
@@ -218,10 +218,13 @@ def test_a_folder_gives_its_texts_sorted(tmp_path):
     assert [p.name for p in files(tmp_path)] == ["wiki_00", "b.txt", "c.md.gz"]
 
 
-def test_lists_of_paths_and_sentences_that_go_on(text):
+def test_lists_of_paths_and_of_sentences(text, tmp_path):
     a, b = text(b"a", "1"), text(b"b c", "2")
     assert said(encode([a, b], min_count=1)) == ["a", "b c"]
     assert said(encode([str(b), str(a)], min_count=1)) == ["b c", "a"]
+    assert said(encode([str(tmp_path), str(a)], min_count=1)) == ["a", "b c", "a"]
+    assert said(encode([str(a), "and more"], min_count=1)) == [str(a), "and more"]
+    assert said(encode([".", "and more"], min_count=1)) == [".", "and more"]
 
 
 def test_standard_input(monkeypatch):

@@ -10,10 +10,11 @@ from itertools import chain
 import numpy as np
 
 from npssl.data import id_store, numbering
+from npssl.data.blocks import BLOCK
 from npssl.data.cache import whole_file
 from npssl.data.counting import END
 from npssl.data.numbering import LONGEST, WINDOW
-from npssl.data.readers import BLOCK, Files, Lines, files
+from npssl.data.readers import Files, Lines, files
 from npssl.data.vocabulary import Vocabulary, check_limits
 from npssl.errors import FileError
 
@@ -166,9 +167,10 @@ def encode(
     Parameters
     ----------
     source
-        a path of a file or folder, or a list of them (a str in a list is a path if the
-        first one names a file); ``"-"``, standard input; or sentences: any iterable of
-        str, or of lists of str, which is gone through once.  See `npssl.data.readers`.
+        a path of a file or folder, or a list of them (str are paths if all of them
+        exist, or if the first is a file and none holds a blank); ``"-"``, standard input;
+        or sentences: any iterable of str, or of lists of str, which is gone through once.
+        See `npssl.data.readers` for what is read of a folder and an archive.
     vocabulary : Vocabulary or None
         words to look for; others are dropped.  If None, those of the text that
         ``min_count`` and ``max_size`` leave.
@@ -259,7 +261,7 @@ def _opened(source):
     if isinstance(source, (str, os.PathLike)):
         text = Files(files(source))
         return str(source) if source != "-" else "standard input", text, None
-    if isinstance(source, (list, tuple)) and source and _is_path(source[0]):
+    if isinstance(source, (list, tuple)) and source and _are_paths(source):
         text = Files(files(list(source)))
         return text.name, text, None
     try:
@@ -277,5 +279,12 @@ def _opened(source):
     raise ValueError("source: expected sentences, found none")
 
 
-def _is_path(item):
-    return isinstance(item, os.PathLike) or (isinstance(item, str) and os.path.exists(item))
+def _are_paths(items):
+    """Paths or sentences?  Either may be str; sentences that name a file are hardly found."""
+    first = items[0]
+    if isinstance(first, os.PathLike):
+        return True
+    if all(isinstance(item, str) and os.path.exists(item) for item in items):
+        return True
+    one_word = lambda item: isinstance(item, str) and len(item.split()) == 1
+    return isinstance(first, str) and os.path.isfile(first) and all(map(one_word, items))

@@ -15,8 +15,8 @@ from functools import partial
 
 import numpy as np
 
+from npssl.data.blocks import SLACK, WHITESPACE, blocks
 from npssl.data.counting import END, TokenCounter, counter
-from npssl.data.readers import SLACK, WHITESPACE, blocks
 from npssl.data.vocabulary import Vocabulary, most_frequent
 from npssl.data.words import fold_block
 

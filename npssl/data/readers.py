@@ -1,8 +1,7 @@
-"""Text as a stream of byte blocks: from files, folders, archives, standard input, sentences.
+"""Text as streams of bytes: from files, folders, archives, standard input, sentences.
 
 A source is a sequence of byte streams, one for each file or member of an archive;
-`blocks` cuts them at blanks into pieces of bounded size.  So nothing here holds
-more than two blocks at a time, however long the text or its lines are.
+`npssl.data.blocks` cuts them into pieces.
 
 What is read
 ------------
@@ -22,10 +21,8 @@ import io
 import lzma
 import os
 import stat
-import struct
 import sys
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,23 +33,6 @@ from npssl.errors import FileError
 TEXT = (".txt", ".text", ".tokens", ".tok", ".md", ".rst")
 PACKED = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".lzma": lzma.open}
 TAR = (".tar", ".tgz", ".tbz2", ".txz")
-
-WHITESPACE = b" \n\t\r\v\f"  # as `bytes.split` has it
-BLOCK = 4 << 20
-SLACK = 128  # bytes that may be read, not used, behind the end of a block
-LONGEST = 64 << 20  # no text has a longer word
-
-_BROKEN = (
-    OSError,
-    EOFError,
-    zlib.error,
-    lzma.LZMAError,
-    zipfile.BadZipFile,
-    NotImplementedError,
-    RuntimeError,
-    struct.error,
-    ValueError,
-)
 
 
 class Files:
@@ -86,9 +66,9 @@ class Files:
         """Whatever goes wrong while reading becomes a `FileError` with name and place."""
         try:
             yield
-        except FileError:
+        except (FileError, MemoryError):
             raise
-        except _BROKEN as error:
+        except Exception as error:  # damaged files make these libraries raise nearly anything
             what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise FileError(self._path, what or type(error).__name__, place=self._place) from error
 
@@ -189,78 +169,6 @@ class Lines:
 
 def _bytes(lines):
     return ("\n".join(lines) + "\n").encode("utf-8", "surrogatepass")
-
-
-def blocks(source, size=BLOCK, *, blank=WHITESPACE, whole=True) -> Iterator[tuple[bytearray, int]]:
-    """Cut the streams of a source into blocks that begin and end between words.
-
-    Parameters
-    ----------
-    source : Files or Lines
-    size : int       bytes of a block; a longer word makes its block longer
-    blank : bytes    where text may be cut
-    whole : bool     end each stream with a line end and take a byte order mark from its
-                     beginning; if False leave out what follows the last blank
-
-    Yields
-    ------
-    block, n : bytearray, int     ``block[:n]`` is the text, `SLACK` bytes follow;
-                                  valid until the block after the next is asked for
-    """
-    block, spare = bytearray(size + SLACK), bytearray(size + SLACK)
-    for stream in source.streams():
-        kept, first = 0, True
-        while True:
-            n = _fill(source, stream, block, kept)
-            if first and whole and block[: min(n, 3)] == b"\xef\xbb\xbf":
-                block[:3] = b"   "
-            first, ended = False, n < len(block) - SLACK
-            if ended and whole:
-                block[n : n + 1] = b"\n"
-                n += 1
-            cut = last_blank(block, n, blank)
-            if not cut and not ended:  # one word fills the block
-                if len(block) >= LONGEST + SLACK:
-                    raise ValueError(
-                        f"{source.name}: a word of more than {LONGEST >> 20} MiB: is this text?"
-                    )
-                block, kept = block + bytes(len(block) - SLACK), n
-                continue
-            kept = n - cut
-            if len(spare) < len(block):
-                spare = bytearray(len(block))
-            if cut:
-                yield block, cut
-            spare[:kept] = memoryview(block)[cut:n]
-            block, spare = spare, block
-            if ended:
-                break
-
-
-def _fill(source, stream, block, n):
-    end = len(block) - SLACK
-    with memoryview(block) as view:
-        while n < end:
-            with source.errors():
-                more = stream.readinto(view[n:end])
-            if not more:
-                break
-            n += more
-            source.read += more
-    return n
-
-
-def last_blank(block, n, blank=WHITESPACE) -> int:
-    """Just after the last blank of ``block[:n]``; 0 where there is none.
-
-    >>> last_blank(b"one two", 7)
-    4
-    """
-    for start in (max(0, n - 1024), 0):  # nearly always near the end
-        found = max(block.rfind(blank[i : i + 1], start, n) for i in range(len(blank)))
-        if found >= 0:
-            return found + 1
-    return 0
 
 
 def files(source) -> list:

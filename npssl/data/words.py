@@ -12,7 +12,7 @@ import unicodedata
 
 import numpy as np
 
-from npssl.data.readers import SLACK
+from npssl.data.blocks import SLACK
 from npssl.kernels import enabled
 
 _ASCII = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*")
