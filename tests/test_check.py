@@ -157,6 +157,25 @@ def test_scale_of_the_numbers_does_not_matter(size):
     assert check(square, size * draw.normal(size=9), method=DIFFERENCES) < 1e-9
 
 
+def test_steps_beyond_the_edge_are_left_out():
+    near = np.array([2.0, 0.01, 1e-4])
+    assert check(logarithm, near, method=DIFFERENCES) < 1e-9
+
+
+def test_a_rough_forward_is_refused():
+    """Computed in float32 inside: there are steps where a slope was asked for."""
+    rough = lambda x: (np.sin(x.astype(np.float32)).astype(np.float64), lambda dy: dy * np.cos(x))
+    with pytest.raises(Kink):
+        check(rough, rng().normal(size=5))
+
+
+def test_where_differences_do_not_settle_none_is_believed():
+    root = lambda x: (np.sign(x) * np.abs(x) ** 1.5, lambda dy: 1.5 * np.sqrt(np.abs(x)) * dy)
+    assert check(root, np.array([1.0, -0.5])) < 1e-9
+    with pytest.raises(Kink, match="no derivative to be had"):
+        check(root, np.array([1.0, 0.0]))
+
+
 def test_strided_points_arrive_as_they_are():
     seen = []
 
@@ -303,6 +322,11 @@ def writes_input_in_back(x):
     return +x, back
 
 
+def writes_behind_the_window(x):
+    x.base[0, 0] += 1
+    return +x, lambda dy: dy
+
+
 def writes_dy(x):
     def back(dy):
         dy *= 2
@@ -419,6 +443,7 @@ def no_back(x):
 BROKEN = {
     "writes to the input": (writes_input, 1, {}, "lent.*x"),
     "writes to the input in back": (writes_input_in_back, 1, {}, "lent.*x"),
+    "writes behind the window": (writes_behind_the_window, 1, {}, "x: expected it untouched"),
     "writes to dy": (writes_dy, 1, {}, "lent.*dy"),
     "writes to an option": (writes_option, 1, {"mask": np.ones((3, 3), bool)}, "lent.*mask"),
     "writes to y": (writes_y, 1, {}, "output y"),
