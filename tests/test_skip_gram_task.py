@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from npssl import kernels
 from npssl.check import check, functional
-from npssl.data.sampling import alias_table, huffman, noise_distribution
+from npssl.data.sampling import alias_table, huffman, keep_probability, noise_distribution
 from npssl.kernels import draws
 from npssl.optim import SGD, AdamW, linear
 from npssl.params import Params
@@ -50,7 +50,8 @@ def a_text(rng, V=7, n=60):
 
 def windows(task, t, key):
     """(centre, neighbours) of each kept word as places in t, word by word, in plain Python."""
-    stays, sentence, sentences = kept(t, 0, key, task._keep), [], []
+    keep = np.minimum(keep_probability(task.counts, task.sample) * 2.0**32, 2.0**32 - 1)
+    stays, sentence, sentences = kept(t, 0, key, keep.astype(np.uint32)), [], []
     for i, w in enumerate(t):
         if w < 0:
             sentences.append(sentence)
@@ -170,6 +171,15 @@ def test_every_gradient(objective, cbow, subwords, arrow):
     params.flat += rng.normal(size=params.flat.shape)
     assert len(y[0]) > 5
     assert check(functional(task.loss, params), params.flat, x=x, y=y) < 1e-9
+
+
+def test_tables_have_a_row_for_all_that_is_read():
+    words, coins = a_task(), a_task(objective="hierarchical-softmax", subwords=True, dim=5)
+    shapes = lambda task: {name: leaf.shape for name, leaf in task.spec().items()}
+    assert shapes(words) == {"input": (7, 3), "output": (7, 3)}
+    assert shapes(coins) == {"input": (coins.subwords[1].max() + 1, 5), "output": (6, 5)}
+    start, nodes, _ = coins._tree
+    assert not nodes[start[:-1]].any() and {*nodes.tolist()} == {*range(6)}, "the root is row 0"
 
 
 @every_objective
