@@ -266,7 +266,7 @@ def test_negative_is_not_asked_for_where_nothing_is_drawn():
         assert len(y[0]) == 2 and task.loss(p, x, y)[0] == 0
 
 
-@pytest.mark.parametrize("t", [[7], [0, -2], [[0, 1]]])
+@pytest.mark.parametrize("t", [[7], [0, -2], [[0, 1]], [0.0, 1.0]])
 def test_words_out_of_the_vocabulary_are_refused(t):
     with pytest.raises(ValueError, match="t: expected words 0 to 6, and -1, in one dimension"):
         a_task().split(np.array(t))

@@ -238,10 +238,11 @@ class SkipGram:
         in one sentence; no noise word equals its target.
         """
         t = np.asarray(t)
-        if t.ndim != 1 or (t.size and not -1 <= t.min() <= t.max() < len(self.counts)):
+        in_range = not t.size or -1 <= t.min() <= t.max() < len(self.counts)
+        if t.ndim != 1 or t.dtype.kind not in "iu" or not in_range:
             raise ValueError(
                 f"t: expected words 0 to {len(self.counts) - 1}, and -1, in one dimension, found "
-                f"shape {t.shape}" + (f" with {t.min()} to {t.max()}" if t.size else "")
+                f"{t.dtype} {t.shape}" + (f" with {t.min()} to {t.max()}" if t.size else "")
             )
         key = EVALUATION if rng is None else int(rng.integers(2**64, dtype=np.uint64))
         words, places, centre, near = self._pairs(t, key)
