@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from npssl.data.blocks import SLACK
+from npssl.data.blocks import SLACK, blocks, last_blank
 from npssl.data.corpus import encode
 from npssl.data.numbering import cut_long
 from npssl.data.vocabulary import Vocabulary
@@ -265,3 +265,32 @@ def test_a_vocabulary_comes_back_as_it_was_saved(folder, counts):
     saved.save(folder / "saved")
     assert Vocabulary.load(folder / "saved") == saved
     assert saved.counts.tolist() == sorted(counts.values(), reverse=True)
+
+
+@given(
+    streams=st.lists(TEXT, max_size=4),
+    size=st.integers(64, 100),
+    whole=st.booleans(),
+)
+def test_a_block_stays_until_the_one_after_the_next_is_asked_for(streams, size, whole):
+    class Source:
+        read = 0
+        errors = contextmanager(lambda self: (yield))
+        streams = lambda self: map(io.BytesIO, streams)
+
+    now, later, before = [], [], None
+    for block, n in blocks(Source(), size, whole=whole):
+        if before is not None:
+            later.append(bytes(before[0][: before[1]]))
+        now.append(bytes(block[:n]))
+        before = block, n
+    if before is not None:
+        later.append(bytes(before[0][: before[1]]))
+    assert now == later
+    assert (
+        b"".join(now).split()
+        == b"\n".join(
+            data.removeprefix(BOM) if whole else data[: last_blank(data, len(data))]
+            for data in streams
+        ).split()
+    )

@@ -48,13 +48,13 @@ def blocks(source, size=BLOCK, *, blank=WHITESPACE, whole=True) -> Iterator[tupl
                     )
                 block, kept = block + bytes(len(block) - SLACK), n
                 continue
-            kept = n - cut
-            if len(spare) < len(block):
-                spare = bytearray(len(block))
-            if cut:
+            if cut:  # the other block may be in use until this one has been given away
                 yield block, cut
-            spare[:kept] = memoryview(block)[cut:n]
-            block, spare = spare, block
+                kept = n - cut
+                if len(spare) < len(block):
+                    spare = bytearray(len(block))
+                spare[:kept] = memoryview(block)[cut:n]
+                block, spare = spare, block
             if ended:
                 break
 

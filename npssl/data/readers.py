@@ -102,7 +102,7 @@ class Files:
             archive = zipfile.ZipFile(self._file)
         with archive:
             for member in archive.infolist():
-                if member.is_dir() or member.filename.startswith("__MACOSX/"):
+                if member.filename.endswith("/") or member.filename.startswith("__MACOSX/"):
                     continue
                 self._place = f"member {member.filename!r}"
                 with self.errors():
