@@ -113,3 +113,15 @@ def test_models_and_tasks(name, data):
     except Kink:
         assume(False)
     assert report.error <= MODEL_BAR, report
+
+
+@pytest.mark.parametrize("name", MODELS)
+@given(data=st.data())
+@settings(max_examples=10, deadline=None)
+def test_models_and_tasks_in_float32(name, data):
+    op, arrays, options = data.draw(examples(MODELS[name]))
+    try:
+        report = inspect(op, *(a.astype(np.float32) for a in arrays), **options)
+    except Kink:
+        assume(False)
+    assert report.ok, report
