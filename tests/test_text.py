@@ -118,6 +118,12 @@ def test_words_of_a_megabyte_and_very_many_words(text):
     assert many.vocabulary.words == [str(i) for i in range(100_000)]
 
 
+def test_words_that_differ_only_in_trailing_nul_are_different(text):
+    # so many that some meet in the hash table, where all but the length is equal
+    words = [f"{i:x}" + "\0" * n for i in range(3000) for n in range(6)]
+    assert encode(text(" ".join(words).encode()), min_count=1).vocabulary.words == words
+
+
 def test_a_file_without_any_blank_is_refused(text, monkeypatch):
     monkeypatch.setattr("npssl.data.blocks.LONGEST", 10_000)
     with pytest.raises(ValueError, match=r"a\.txt: a word of more than"):
