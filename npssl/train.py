@@ -26,7 +26,8 @@ from typing import Any
 import numpy as np
 
 from npssl.errors import FileError
-from npssl.params import Params, load_arrays, save_arrays, write_whole
+from npssl.files import whole_file
+from npssl.params import Params, load_arrays, save_arrays
 
 State = dict[str, np.ndarray]
 
@@ -205,8 +206,8 @@ class Run:
                 )
                 raise FileError(self.folder, f"holds a run with another configuration: {told}")
         else:
-            text = json.dumps(self.config, indent=1) + "\n"
-            write_whole(path, lambda part: Path(part).write_text(text, encoding="utf-8"))
+            with whole_file(path) as file:
+                file.write(json.dumps(self.config, indent=1).encode() + b"\n")
 
     def restore(self, state: State) -> int:
         """Fill ``state`` from the checkpoint, if there is one; the number of steps done."""
@@ -214,7 +215,7 @@ class Run:
         done = 0
         if path.exists():
             found = load_arrays(path)
-            done = int(found.pop("steps", np.int64(-1)))
+            done = int(found.pop("steps", np.array(-1)))
             for name in {*found, *state}:
                 here, there = (
                     (a.shape, str(a.dtype)) if a is not None else None
@@ -233,8 +234,8 @@ class Run:
             self._metrics.close()
         path = self.folder / "metrics.jsonl"
         kept = [row for row in self.rows() if row["step"] <= done]
-        text = "".join(json.dumps(row) + "\n" for row in kept)
-        write_whole(path, lambda part: Path(part).write_text(text, encoding="utf-8"))
+        with whole_file(path) as file:
+            file.writelines(json.dumps(row).encode() + b"\n" for row in kept)
         self._metrics = open(path, "a", encoding="utf-8")
 
     def rows(self) -> list[dict]:
@@ -265,7 +266,7 @@ class Run:
         told = culprit(state)
         if told.startswith("first"):
             raise Diverged(f"step {done}: {told}; the last checkpoint stands")
-        save_arrays(self.folder / "checkpoint.npz", {**state, "steps": np.int64(done)})
+        save_arrays(self.folder / "checkpoint.npz", {**state, "steps": np.array(done)})
         self._saved = time.monotonic()
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ COMMANDS = ("train", "vectors", "data", "check", "info")
 
 
 def parser():
+    """The whole command line, as argparse sees it."""
     root = argparse.ArgumentParser(
         prog="npssl",
         description="Self-supervised learning that you can read, check and run.",
@@ -51,6 +52,7 @@ def say(args, *lines):
 
 
 def main(argv=None):
+    """Run one command; returns the exit status."""
     args = parser().parse_args(argv)
     try:
         result = args.run(args)

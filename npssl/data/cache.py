@@ -1,4 +1,4 @@
-"""Where files are kept between runs, and how they come there whole.
+"""Where files are kept between runs.
 
 What npssl makes itself (the default corpus) lives in the user's cache folder;
 data sets live in ``NPSSL_DATA``, or in ``data`` inside the cache folder.
@@ -6,8 +6,6 @@ data sets live in ``NPSSL_DATA``, or in ``data`` inside the cache folder.
 
 import os
 import sys
-import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -43,30 +41,3 @@ def make_folder(folder: Path) -> Path:
             "sets) or XDG_CACHE_HOME (cache) to a folder that can be written"
         ) from error
     return folder
-
-
-@contextmanager
-def whole_file(path):
-    """A binary file that appears under ``path`` only when the block ends well.
-
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with whole_file(Path(folder, "a")) as file:
-    ...         _ = file.write(b"all of it")
-    ...     Path(folder, "a").read_bytes()
-    b'all of it'
-    """
-    path = Path(path)
-    file = tempfile.NamedTemporaryFile(
-        dir=make_folder(path.parent), prefix=f".{path.name}.", suffix=".part", delete=False
-    )
-    try:
-        with file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if os.name != "nt":
-            os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
-    except BaseException:
-        os.unlink(file.name)
-        raise

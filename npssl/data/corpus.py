@@ -11,12 +11,12 @@ import numpy as np
 
 from npssl.data import id_store, numbering
 from npssl.data.blocks import BLOCK
-from npssl.data.cache import whole_file
 from npssl.data.counting import END
 from npssl.data.numbering import LONGEST, WINDOW
 from npssl.data.readers import Files, Lines, files
 from npssl.data.vocabulary import Vocabulary, check_limits
 from npssl.errors import FileError
+from npssl.files import whole_file
 
 
 class Corpus:

@@ -22,7 +22,8 @@ from inspect import cleandoc
 from itertools import chain
 from pathlib import Path
 
-from npssl.data.cache import cache_folder, whole_file
+from npssl.data.cache import cache_folder, make_folder
+from npssl.files import whole_file
 
 RULES = 1  # raise it when the text made from the same sources changes
 PACKAGES = ("numpy", "numba")
@@ -51,6 +52,7 @@ def documentation() -> Path:
     path = cache_folder() / f"documentation-{'-'.join(_versions())}-{RULES}.txt"
     if not path.exists():
         print("npssl: gathering the documentation installed here, once ...", file=sys.stderr)
+        make_folder(path.parent)
         with whole_file(path) as file:
             words = 0
             for line in lines(sources()):

@@ -25,8 +25,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from npssl.data.cache import cache_folder, data_folder, make_folder, whole_file
+from npssl.data.cache import cache_folder, data_folder, make_folder
 from npssl.errors import FileError, require
+from npssl.files import whole_file
 
 OPENERS = {"": open, ".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}
 

@@ -166,7 +166,7 @@ def write_vectors(path, words, vectors, format=None, *, counts=None):
 @contextmanager
 def written(path):
     """A binary file that appears when all of it is there; errors name ``path`` itself."""
-    from npssl.data.cache import whole_file
+    from npssl.files import whole_file
 
     path = Path(path)
     if not path.parent.is_dir():

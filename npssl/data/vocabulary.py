@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from npssl.data.cache import whole_file
 from npssl.errors import FileError, UnknownWord
+from npssl.files import whole_file
 
 
 class Vocabulary:

@@ -71,7 +71,7 @@ class Epochs:
             alias_table(noise),
             *(shift, start, nodes, code, groups),
         )
-        self._bags = ()
+        self._bags: tuple = ()
         as_bag = model.cbow or bags is not None or model.variant == "paper"
         if as_bag:
             start, rows = bags or (np.zeros(1, np.int64), np.zeros(1, np.int32))

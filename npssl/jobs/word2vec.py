@@ -129,6 +129,7 @@ class SkipGram:
         self.history: list[dict] = []
         self.vocabulary: Vocabulary
         self._epochs: Any = None
+        self._folder: Run | None = None
 
     def fit(
         self,
@@ -159,13 +160,12 @@ class SkipGram:
         self
         """
         with ExitStack() as stack:
+            self._folder = None
             if run is not None:
                 config = self.configuration(corpus)
                 self._folder = stack.enter_context(
                     Run(run, config, resume=resume, save_seconds=save_seconds)
                 )
-            else:
-                self._folder = None
             if self.variant == "word2vec.c":
                 return self._fit_word2vec_c(corpus, progress)
             text = self._read(corpus, stack, progress)
@@ -226,7 +226,7 @@ class SkipGram:
 
     def configuration(self, corpus=None) -> dict:
         """All settings, as they go to ``config.json``."""
-        text = str(corpus) if isinstance(corpus, (str, os.PathLike)) else None
+        text: Any = str(corpus) if isinstance(corpus, (str, os.PathLike)) else None
         if isinstance(corpus, list) and corpus and isinstance(corpus[0], (str, os.PathLike)):
             text = [str(c) for c in corpus]
         found = {"model": type(self).__name__, "corpus": text, **asdict(self)}
@@ -242,7 +242,7 @@ class SkipGram:
             on_disk = isinstance(corpus, (str, os.PathLike)) and _bytes(corpus) > LARGE
         ids_file = None
         if on_disk:
-            near = self._folder.folder if getattr(self, "_folder", None) else None
+            near = self._folder.folder if self._folder else None
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="npssl-", dir=near))
             ids_file = Path(folder) / "ids"
         bar = stack.enter_context(_bar(progress, desc="reading", unit="B", unit_scale=True))
@@ -256,7 +256,7 @@ class SkipGram:
             min_count=self.min_count,
             max_size=self.max_vocabulary,
             tokens=self.tokens,
-            threads=self.threads,
+            threads=self.threads or 1,
             ids_file=ids_file,
             progress=show,
         )
@@ -333,10 +333,14 @@ class SkipGram:
 
         bar = _bar(progress, desc="training", unit="piece")
 
+        rows = []
+
         def show(k, steps, metrics):
             bar.total = steps
             bar.update(k - bar.n)
             bar.set_postfix_str(f"loss {metrics['loss']:.3f}", refresh=False)
+            if "epoch_loss" in metrics:
+                rows.append(_epoch_row(metrics))
 
         tree = self.objective == "hierarchical-softmax"
         with bar:
@@ -354,7 +358,7 @@ class SkipGram:
                 run=self._folder,
                 progress=show,
             )
-        self.vocabulary = Vocabulary(words, counts)
+        self.vocabulary, self.history = Vocabulary(words, counts), rows
         self._vectors = WordVectors(words, table, counts)
         return self
 

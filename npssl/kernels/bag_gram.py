@@ -10,7 +10,7 @@ h meets the outputs of a target six at a time (`npssl.kernels.tile`, n = 1); wha
 h has gained at the end goes to the rows of the bag: all of it to each row as
 word2vec.c and fastText do (``share`` false), or divided by their number, which
 is the gradient of the mean (``share`` true).  The page that does the same is
-`npssl.tasks.skip_gram`.
+`npssl.tasks.epoch`.
 """
 
 import numpy as np

@@ -4,7 +4,7 @@ For each kept word t (the centre, an output row) and its n neighbours (input
 rows), as in word2vec.c: the outputs of t are itself and K negatives, or the
 nodes on its Huffman path, in groups of six; the neighbours come in parts of at
 most six; each part x group is one tile (`npssl.kernels.tile`).  The page that
-does the same is `npssl.tasks.skip_gram`.
+does the same is `npssl.tasks.epoch`.
 """
 
 import numpy as np

@@ -118,25 +118,27 @@ def _update(b, x, y, end, scratch):
     def body(offset, _):
         xs = [lanes.load(b, row, offset) for row in x]
         ys = [lanes.load(b, row, offset) for row in y]
-        g = lambda i, j: lanes.load_splat(b, scratch, I64(4 * (i * m + j)))
-
-        def add(row, terms):
-            total = None
-            for factor, value in terms:
-                if total is None:
-                    total = b.fmul(factor, value, flags=FAST)
-                else:
-                    total = lanes.mul_add(b, factor, value, total)
-            new = b.fadd(lanes.load(b, row, offset), total, flags=FAST)
-            lanes.store(b, new, row, offset)
-
-        for i in range(n):
-            add(x[i], [(g(i, j), ys[j]) for j in range(m)])
+        gains = [None] * n
         for j in range(m):
-            add(y[j], [(g(i, j), xs[i]) for i in range(n)])
+            gain = None
+            for i in range(n):  # each g is read once and used twice
+                g = lanes.load_splat(b, scratch, I64(4 * (i * m + j)))
+                gains[i] = _add_product(b, g, ys[j], gains[i])
+                gain = _add_product(b, g, xs[i], gain)
+            _add_to_row(b, y[j], offset, gain)
+        for row, gain in zip(x, gains):
+            _add_to_row(b, row, offset, gain)
         return []
 
     lanes.loop(b, end, [], body)
+
+
+def _add_product(b, x, y, total):
+    return b.fmul(x, y, flags=FAST) if total is None else lanes.mul_add(b, x, y, total)
+
+
+def _add_to_row(b, row, offset, gain):
+    lanes.store(b, b.fadd(lanes.load(b, row, offset), gain, flags=FAST), row, offset)
 
 
 tile1, tile2, tile3, tile4, tile5, tile6 = (_tile(n) for n in range(1, INPUTS + 1))

