@@ -124,6 +124,35 @@ def test_words_that_differ_only_in_trailing_nul_are_different(text):
     assert encode(text(" ".join(words).encode()), min_count=1).vocabulary.words == words
 
 
+def test_long_words_with_one_hash_are_different(text):
+    low, high, last = 0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9
+    size = 2**64
+
+    def step(h, part):  # as the kernel mixes the next 8 bytes into a hash
+        h = (h * low % size) ^ (part * high % size)
+        h = (h ^ h >> 32) * last % size
+        return h ^ h >> 29
+
+    def number(part):
+        return int.from_bytes(part, "little")
+
+    one = b"abcdefgh" + b"ijklmnop" + b"qrstuvwx"
+    aim = (step(0, number(one[:8])) * low % size) ^ (number(one[8:16]) * high % size)
+    for i in range(1000):  # solve for the second 8 bytes, until they hold no blank
+        begin = b"%08d" % i
+        second = (aim ^ step(0, number(begin)) * low % size) * pow(high, -1, size) % size
+        other = begin + second.to_bytes(8, "little") + one[16:]
+        if len(other.split()) == 1 and len(other.split()[0]) == 24:
+            break
+    if os.environ["NPSSL_NUMBA"] == "1":
+        from npssl.kernels.text import _hash_long
+
+        bytes_of = [np.frombuffer(word + bytes(80), np.uint8) for word in (one, other)]
+        assert len({_hash_long(b.ctypes.data, 24) for b in bytes_of}) == 1
+    corpus = encode(text(one + b" " + other + b" " + one), min_count=1)
+    assert corpus.vocabulary.counts.tolist() == [2, 1]
+
+
 def test_a_file_without_any_blank_is_refused(text, monkeypatch):
     monkeypatch.setattr("npssl.data.blocks.LONGEST", 10_000)
     with pytest.raises(ValueError, match=r"a\.txt: a word of more than"):
@@ -162,6 +191,12 @@ def test_every_line_end_counts_as_in_word2vec(text):
     assert corpus.vocabulary.words == words
     assert ids(corpus) == [0, -1, -1, -1, 1, 2, 3, -1]
     assert corpus.raw_words == 4
+    lengths = b" ".join(b"x" * n for n in range(97, 102)) + b"\n"
+    corpus = encode(text(lengths), min_count=1, newline="word2vec.c")
+    assert {len(w): n for w, n in zip(corpus.vocabulary.words, corpus.vocabulary.counts)} == {
+        98: 4,
+        97: 1,
+    }
 
 
 def test_nothing_is_cut_as_in_word2vec(text):
