@@ -159,6 +159,7 @@ def test_vectors_stay_on_the_disk(folder):
     used = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert isinstance(vectors, np.memmap) and used < many.nbytes
+    assert vectors.ctypes.data % 64 == 0  # rows begin on a cache line
     np.testing.assert_array_equal(vectors, many)
     assert read_vectors(file, mmap=True, limit=5)[1].shape == (5, 64)
     write_vectors(folder / "v.bin", words[:5], many[:5])

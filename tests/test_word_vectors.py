@@ -343,6 +343,28 @@ def test_products_answer_as_most_similar_cosmul(glove, shared_data):
         assert (answer == d) == (question in found["correct"])
 
 
+@pytest.mark.parametrize("method", ["cosadd", "cosmul"])
+def test_analogies_by_their_formula(method):
+    """In two dimensions, where some cosines are -1 and the small number below matters."""
+    wv = small(n=40, dim=2, dtype=np.float64)
+    wv.vectors[20:] = -2 * wv.vectors[:20]
+    wv.fill_norms()
+    cosines = wv.units(range(40)) @ wv.units(range(40)).T
+    moved = np.maximum((1 + cosines) / 2, 0)
+    rng = np.random.default_rng(4)
+    questions = []
+    for a, b, c in (rng.choice(40, 3, replace=False) for _ in range(300)):
+        scores = cosines[b] - cosines[a] + cosines[c]
+        if method == "cosmul":
+            scores = moved[b] * moved[c] / (moved[a] + 1e-6)
+        scores[[a, b, c]] = -9
+        second, first = np.sort(scores)[-2:]
+        if first - second > 1e-6 * abs(first):
+            questions.append(tuple(f"w{i}" for i in (a, b, c, scores.argmax())))
+    found = analogies.evaluate(wv, [("all", questions)], method=method)
+    assert len(questions) > 200 and found[0]["incorrect"] == []
+
+
 def test_no_answer_is_left():
     wv = WordVectors("abc", np.eye(3))
     questions = [("all", [("a", "b", "c", "a"), ("a", "b", "c", "c")])]
@@ -374,6 +396,13 @@ def test_categories(glove, shared_data):
         assert (found["words"], found["categories"]) == (words, classes)
         assert found["purity"] > least
         assert categorization.evaluate(glove, items) == found
+
+
+def test_purity_counts_clusters_not_categories():
+    assert categorization.purity([0, 0, 0, 0], ["a", "a", "b", "b"]) == 0.5
+    assert categorization.purity([0, 1, 2, 3], ["a", "a", "b", "b"]) == 1
+    with pytest.raises(ValueError, match="categories"):
+        categorization.purity([], [])
 
 
 def test_clusters_that_are_plain():

@@ -34,8 +34,8 @@ def read(path) -> list[tuple[str, str]]:
 def purity(clusters, categories) -> float:
     """Share of items that are in the largest category of their cluster.
 
-    >>> purity([0, 0, 0, 1], ["a", "a", "b", "b"])
-    0.75
+    >>> purity([0, 0, 0, 0, 1], ["a", "a", "a", "b", "b"])
+    0.8
     """
     clusters = np.unique(np.asarray(clusters), return_inverse=True)[1].ravel()
     categories = np.unique(np.asarray(categories), return_inverse=True)[1].ravel()
