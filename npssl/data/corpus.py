@@ -123,10 +123,10 @@ class Corpus:
         parts, sentence, place = [], 0, 0
         for start in range(0, self.size, WINDOW):
             ids = self.read(start, start + WINDOW)
-            number = sentence + np.cumsum(ids == END)
-            sentence = int(number[-1])
-            number -= ids == END  # an end belongs to the sentence before it
-            out = number % every == every - 1
+            bounds = np.concatenate([[0], np.flatnonzero(ids == END) + 1, [len(ids)]])
+            number = sentence + np.arange(len(bounds) - 1)
+            sentence = int(number[-1])  # it may go on in the next window
+            out = np.repeat(number % every == every - 1, np.diff(bounds))
             parts.append(ids[out])
             kept = ids[~out]
             self._store.write(place, kept)
