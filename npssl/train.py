@@ -27,6 +27,7 @@ import numpy as np
 
 from npssl.errors import FileError
 from npssl.files import whole_file
+from npssl.optim import clip as shorten
 from npssl.params import Params, load_arrays, save_arrays
 
 State = dict[str, np.ndarray]
@@ -116,12 +117,10 @@ def gradient_step(
 
     def step(k):
         value = gradient(k)
-        norm = math.sqrt(g.flat @ g.flat)
+        norm = shorten(g, clip or math.inf)
         if not math.isfinite(value + norm):
             where = culprit({f"gradient of {name}": a for name, a in g.views.items()})
             raise Diverged(f"step {k + 1}: loss is {value}, gradient norm is {norm}; {where}")
-        if clip is not None and norm > clip:
-            g.flat *= clip / norm
         optimizer.step(params, g, schedule(k))
         return {"loss": value, "norm": norm, "lr": schedule(k)}
 
