@@ -75,9 +75,9 @@ def number_text(store, source, *, tokens, threads, exactly, progress, size):
 
 
 def number_lists(store, sentences, together=1 << 16):
-    """Number the words of sentences that are lists of str."""
-    tokens, numbered, carried, waiting = TokenCounter(), None, 0, []
-    numbered = Numbered([tokens], [], [])
+    """Number the words of sentences that are lists of str; ``together`` is ids at a time."""
+    tokens = TokenCounter()
+    numbered, carried, waiting = Numbered([tokens], [], []), 0, []
 
     def store_waiting():
         nonlocal carried

@@ -33,16 +33,19 @@ _K = tuple(np.uint64(k) for k in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x1656
 
 
 def bytes64(b, address):
+    """LLVM: the 64 bytes at an address, as one vector."""
     x = b.load(b.inttoptr(address, ir.PointerType(BYTES64)), typ=BYTES64)
     x.align = 1
     return x
 
 
 def every(byte):
+    """LLVM: a vector with this byte in all 64 places."""
     return ir.Constant(BYTES64, [byte] * 64)
 
 
 def mask(b, lanes):
+    """LLVM: 64 truth values as the bits of a number, the first one lowest."""
     return b.bitcast(lanes, I64)
 
 
