@@ -139,10 +139,8 @@ def alias_table(p):
         share[j] -= 1 - share[i]
         if share[j] < 1:
             small.append(large.pop())
-    for i in small:  # these lack less than rounding
-        if p[i] > 0:
-            share[i] = 1.0
-        else:
+    for i in small:  # what these lack is rounding, and their alias is themselves
+        if p[i] == 0:
             alias[i] = int(p.argmax())
     threshold = np.minimum(np.array(share) * 2.0**32, 2.0**32 - 1).astype(np.uint64)
     return threshold << np.uint64(32) | np.array(alias, np.uint64)

@@ -51,7 +51,7 @@ def fold(text):
     return "\n".join(" ".join(words(line)) for line in lines).encode("utf-8")
 
 
-_fold_some = functools.lru_cache(1 << 16)(fold)
+_fold_again = functools.lru_cache(1 << 16)(fold)  # for what is short, and so comes again
 
 
 def fold_block(block, n):
@@ -76,7 +76,10 @@ def fold_block(block, n):
     data, view = np.frombuffer(block, np.uint8), memoryview(block)
     spans = np.empty(n + 1, np.int64)
     spans = spans[: kernel.beyond_ascii(data, n, spans)]
-    parts = [_fold_some(bytes(view[a:b])) for a, b in spans.reshape(-1, 2).tolist()]
+    parts = [
+        (_fold_again if b - a < 64 else fold)(bytes(view[a:b]))
+        for a, b in spans.reshape(-1, 2).tolist()
+    ]
     ends = np.cumsum([0, *map(len, parts)])[1:]
     given = np.frombuffer(bytearray(b"".join(parts)), np.uint8)
     out = bytearray(n + len(given) + SLACK)
