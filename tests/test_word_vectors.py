@@ -168,6 +168,7 @@ def test_unknown_words():
         (lambda: small().similar_by_vector(np.full(7, np.nan)), "finite"),
         (lambda: small().most_similar("w1", restrict_vocab=0), "restrict_vocab"),
         (lambda: WordVectors("ab", np.array([[1.0], [np.inf]])).most_similar("a"), "'b'"),
+        (lambda: WordVectors("ab", np.full((2, 9), 3e38, np.float32)).most_similar("a"), "'a'"),
     ],
 )
 def test_what_cannot_be_is_said(make, says):

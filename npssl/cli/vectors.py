@@ -129,10 +129,14 @@ def _plot(actions):
 def _extrinsic(actions):
     from npssl.jobs import extrinsic
 
+    def run(args):
+        with _notes():
+            return extrinsic.run(args)
+
     action = command(
         actions,
         "extrinsic",
-        extrinsic.run,
+        run,
         help="train text classifiers on vectors: random or pre-trained, frozen or fine-tuned",
         example="npssl vectors extrinsic vectors.bin --task trec",
     )

@@ -143,10 +143,11 @@ class WordVectors:
         norms = np.empty(len(self), self.vectors.dtype)
         for i in range(0, len(self), BLOCK):
             rows = self.vectors[i : i + BLOCK].astype(np.float64)
-            norms[i : i + BLOCK] = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+            with np.errstate(over="ignore"):
+                norms[i : i + BLOCK] = np.sqrt(np.einsum("ij,ij->i", rows, rows))
         if not np.isfinite(norms).all():
             word = self.index_to_key[int(np.isfinite(norms).argmin())]
-            raise ValueError(f"vectors: the one of {word!r} is not finite")
+            raise ValueError(f"vectors: the one of {word!r} is not finite, or too long")
         norms[norms == 0] = 1
         self._norms = norms
 
@@ -346,7 +347,8 @@ class WordVectors:
         """(V,) cosines of the first rows with a vector."""
         stop = _stop(stop, len(self))
         query = unit_rows(np.asarray(query)[None])[0].astype(self.vectors.dtype)
-        return self.vectors[:stop] @ query / self.norms[:stop]
+        norms = self.norms[:stop]  # first: they refuse what would overflow
+        return self.vectors[:stop] @ query / norms
 
     def _best(self, scores, topn, question) -> list[tuple[str, float]]:
         words = [k[0] if isinstance(k, tuple) else k for k in question]
