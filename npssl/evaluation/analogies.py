@@ -16,7 +16,7 @@ References
 Mikolov, Chen, Corrado & Dean, "Efficient Estimation of Word Representations in Vector
 Space", 2013, arXiv:1301.3781 (the set, and its semantic and syntactic halves).
 Levy & Goldberg, "Linguistic Regularities in Sparse and Explicit Word Representations",
-CoNLL 2014, equations (2) to (4).
+CoNLL 2014: 3CosMul is their equation (4).
 """
 
 from __future__ import annotations

@@ -175,7 +175,7 @@ class WordVectors:
         References
         ----------
         Mikolov, Yih & Zweig, "Linguistic Regularities in Continuous Space Word
-        Representations", NAACL 2013, section 5 (the vector offset method).
+        Representations", NAACL 2013 (the vector offset method).
         """
         keys, weights = _weighted(positive, negative)
         if topn is not None and topn < 1:
