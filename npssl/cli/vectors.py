@@ -144,6 +144,7 @@ def _extrinsic(actions):
 
 
 def similar(args):
+    """The nearest words to a weighted mean of words."""
     wv = _load(args)
     with _known(wv):
         found = _ask(wv, args, args.words, args.negative)
@@ -151,6 +152,7 @@ def similar(args):
 
 
 def analogy(args):
+    """The words that are to ``c`` as ``b`` is to ``a``."""
     wv = _load(args)
     with _known(wv):
         found = _ask(wv, args, [args.b, args.c], [args.a])
@@ -159,6 +161,7 @@ def analogy(args):
 
 
 def evaluate(args):
+    """Scores on test sets, the public ones that are here or those of the user."""
     from npssl.evaluation import intrinsic
 
     tests = [(file, kind, file) for kind in intrinsic.KINDS for file in getattr(args, kind)]
@@ -201,6 +204,7 @@ def evaluate(args):
 
 
 def convert(args):
+    """The same vectors in another format."""
     from npssl.data.vector_files import read_table, write_vectors
 
     with _notes():
@@ -211,6 +215,7 @@ def convert(args):
 
 
 def plot(args):
+    """A picture of words, and their places in it."""
     from npssl.evaluation.word_map import SUFFIXES, draw, project
 
     if not args.out.lower().endswith(SUFFIXES):
