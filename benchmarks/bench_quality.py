@@ -31,7 +31,9 @@ def scores(path):
     for label, name in PAIRS.items():
         result = wv.evaluate_word_pairs(sets.path(name), restrict_vocab=None)
         found[label] = float(result[1][0])
-    found["analogies"] = float(wv.evaluate_word_analogies(sets.path(ANALOGIES), restrict_vocab=None)[0])
+    found["analogies"] = float(
+        wv.evaluate_word_analogies(sets.path(ANALOGIES), restrict_vocab=None)[0]
+    )
     return found
 
 
@@ -39,14 +41,18 @@ def train_and_score(program, options):
     with tempfile.TemporaryDirectory() as folder:
         out = str(Path(folder) / "vectors.bin")
         call = [sys.executable, str(common.HERE / "trainers.py"), program]
-        done = subprocess.run([*call, json.dumps({**options, "out": out})], capture_output=True, text=True)
+        done = subprocess.run(
+            [*call, json.dumps({**options, "out": out})], capture_output=True, text=True
+        )
         if done.returncode:
             raise SystemExit(f"{program} failed: {done.stderr[-2000:]}")
         return scores(out)
 
 
 def main():
-    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    ask = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     ask.add_argument("--programs", nargs="+", default=["gensim", "npssl"])
     ask.add_argument("--models", nargs="+", default=["skip-gram"])
     ask.add_argument("--dims", nargs="+", type=int, default=[100, 300])
@@ -67,21 +73,35 @@ def main():
                 for program in a.programs:
                     found = []
                     for seed in a.seeds:
-                        o = dict(model=model, dim=dim, sample=sample, window=5, negative=5, min_count=5)
-                        o |= dict(epochs=a.epochs, threads=a.threads, seed=seed, objective=a.objective)
+                        o = dict(
+                            model=model, dim=dim, sample=sample, window=5, negative=5, min_count=5
+                        )
+                        o |= dict(
+                            epochs=a.epochs, threads=a.threads, seed=seed, objective=a.objective
+                        )
                         o["alpha"] = 0.05 if model == "cbow" else 0.025
                         if program == "npssl" and a.variant:
                             o["variant"] = a.variant
                         name = "-".join(str(v) for v in (program, *o.values())).replace("/", "_")
                         file = kept / f"{name}.json"
                         if not file.exists():
-                            file.write_text(json.dumps(train_and_score(program, o | {"corpus": str(text)})))
+                            file.write_text(
+                                json.dumps(train_and_score(program, o | {"corpus": str(text)}))
+                            )
                         found.append(json.loads(file.read_text()))
-                    row = dict(model=model, dim=dim, sample=f"{sample:g}", program=program, seeds=len(found))
+                    row = dict(
+                        model=model,
+                        dim=dim,
+                        sample=f"{sample:g}",
+                        program=program,
+                        seeds=len(found),
+                    )
                     for label in found[0]:
                         values = [f[label] for f in found]
                         mean = sum(values) / len(values)
-                        spread = (sum((v - mean) ** 2 for v in values) / max(1, len(values) - 1)) ** 0.5
+                        spread = (
+                            sum((v - mean) ** 2 for v in values) / max(1, len(values) - 1)
+                        ) ** 0.5
                         row[label] = f"{mean:.3f} ± {spread:.3f}"
                     rows.append(row)
                     print(row, file=sys.stderr, flush=True)

@@ -59,7 +59,9 @@ def programs(wanted, model):
 
 
 def main():
-    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    ask = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     every = ["npssl", *GENSIM, *BINARIES]
     ask.add_argument("--programs", nargs="+", default=every, choices=every)
     ask.add_argument("--model", default="skip-gram", choices=["skip-gram", "cbow"])
@@ -99,7 +101,17 @@ def main():
                 rows += summary(found, setting)
                 for row in rows[-len(found) :]:
                     print(row, file=sys.stderr, flush=True)
-    columns = ["dim", "sample", "threads", "program", "train", "whole", "train x", "whole x", "peak MB"]
+    columns = [
+        "dim",
+        "sample",
+        "threads",
+        "program",
+        "train",
+        "whole",
+        "train x",
+        "whole x",
+        "peak MB",
+    ]
     common.table(rows, columns)
     common.save(a.name, {"rows": rows, "options": vars(a), "words": words})
 
@@ -107,7 +119,9 @@ def main():
 def summary(found, setting):
     """Medians, and how many times as fast npssl is."""
     rows = []
-    middle = {p: {k: common.median([f[k] for f in runs]) for k in runs[0]} for p, runs in found.items()}
+    middle = {
+        p: {k: common.median([f[k] for f in runs]) for k in runs[0]} for p, runs in found.items()
+    }
     faster = [p for p in GENSIM if p in middle]
     if len(faster) == 2:  # its faster mode counts
         del middle[min(faster, key=lambda p: middle[p]["train"])]

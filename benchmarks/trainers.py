@@ -24,7 +24,9 @@ def npssl(o):
     from npssl import CBOW, SkipGram
 
     kind = CBOW if o["model"] == "cbow" else SkipGram
-    names = "dim window negative sample min_count epochs threads seed alpha objective variant subwords"
+    names = (
+        "dim window negative sample min_count epochs threads seed alpha objective variant subwords"
+    )
     settings = {n: o[n] for n in names.split() if o.get(n) is not None}
     model = kind(hold_out=0, **settings).fit(o["corpus"], progress=False)
     model.vectors.save(o["out"])
@@ -39,7 +41,10 @@ def gensim(o, by_file=True):
 
     kind, more = Word2Vec, {}
     if o.get("subwords"):
-        kind, more = FastText, dict(min_n=o["subwords"][0], max_n=o["subwords"][1], bucket=2_000_000)
+        kind, more = (
+            FastText,
+            dict(min_n=o["subwords"][0], max_n=o["subwords"][1], bucket=2_000_000),
+        )
     tree = o.get("objective") == "hierarchical-softmax"
     model = kind(
         vector_size=o["dim"],
@@ -55,14 +60,20 @@ def gensim(o, by_file=True):
         epochs=o["epochs"],
         **more,
     )
-    source = dict(corpus_file=o["corpus"]) if by_file else dict(corpus_iterable=LineSentence(o["corpus"]))
+    source = (
+        dict(corpus_file=o["corpus"])
+        if by_file
+        else dict(corpus_iterable=LineSentence(o["corpus"]))
+    )
     model.build_vocab(**source)
     size = dict(total_examples=model.corpus_count, total_words=model.corpus_total_words)
     begun = time.perf_counter()
     model.train(**source, **size, epochs=o["epochs"])
     seconds = time.perf_counter() - begun
     model.wv.save_word2vec_format(o["out"], binary=True)
-    return seconds, sum(model.wv.get_vecattr(w, "count") for w in model.wv.index_to_key) * o["epochs"]
+    return seconds, sum(model.wv.get_vecattr(w, "count") for w in model.wv.index_to_key) * o[
+        "epochs"
+    ]
 
 
 def gensim_lines(o):
@@ -80,7 +91,16 @@ def binary(program, o):
     if program == "fastText":
         call = [path, "cbow" if o["model"] == "cbow" else "skipgram", "-input", o["corpus"]]
         call += ["-output", o["out"], "-dim", o["dim"], "-ws", o["window"], "-epoch", o["epochs"]]
-        call += ["-neg", o["negative"], "-t", o["sample"], "-minCount", o["min_count"], "-lr", o["alpha"]]
+        call += [
+            "-neg",
+            o["negative"],
+            "-t",
+            o["sample"],
+            "-minCount",
+            o["min_count"],
+            "-lr",
+            o["alpha"],
+        ]
         low, high = o.get("subwords") or (0, 0)
         call += ["-thread", o["threads"], "-minn", low, "-maxn", high, "-verbose", 0]
         whole = seconds(call)[0]

@@ -21,7 +21,7 @@ from npssl.data.blocks import SLACK, blocks, last_blank
 from npssl.data.corpus import encode
 from npssl.data.numbering import cut_long
 from npssl.data.vocabulary import Vocabulary
-from npssl.data.words import fold, fold_block
+from npssl.data.words import Folder, fold
 from npssl.errors import FileError
 
 settings.register_profile(
@@ -139,12 +139,15 @@ def test_sentences_read_like_the_file_with_them(folder, on, sentences, block):
 
 
 @given(data=TEXT | TEXT.map(lambda data: data + b"a'"), behind=st.sampled_from([b"a", b"\xe9"]))
-def test_folding_a_block_changes_nothing_but_blanks(data, behind):
-    block = bytearray(data) + behind * SLACK  # must not matter
+def test_folding_blocks_changes_nothing_but_blanks(data, behind):
     with numba(True):
-        out, n = fold_block(block, len(data))
-    lines = [line.split() for line in bytes(out[:n]).split(b"\n")]
-    assert lines == [line.split() for line in fold(data).split(b"\n")]
+        folder = Folder()
+    folder.KEEP = 10  # so that it forgets
+    for part in data, data[::-1], data:
+        block = bytearray(part) + behind * SLACK  # must not matter
+        out, n = folder(block, len(part))
+        lines = [line.split() for line in bytes(out[:n]).split(b"\n")]
+        assert lines == [line.split() for line in fold(part).split(b"\n")]
 
 
 @given(

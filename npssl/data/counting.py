@@ -152,8 +152,14 @@ class ByteCounter:
         self.kernel.counts(self.table, out)
         return out
 
-    def text(self):
-        return self.letters[: self.state[self.kernel.USED]].tobytes()
+    @property
+    def used(self):
+        """How long `text` is, in bytes."""
+        return int(self.state[self.kernel.USED])
+
+    def text(self, start=0):
+        """As `PlainCounter.text`, from byte ``start`` on."""
+        return self.letters[start : self.used].tobytes()
 
 
 def counter(separators, longest=None):

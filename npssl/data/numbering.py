@@ -18,7 +18,7 @@ import numpy as np
 from npssl.data.blocks import SLACK, WHITESPACE, blocks
 from npssl.data.counting import END, TokenCounter, counter
 from npssl.data.vocabulary import Vocabulary, most_frequent
-from npssl.data.words import fold_block
+from npssl.data.words import Folder
 
 LONGEST = 10_000  # words in a sentence; longer lines are cut, as gensim does
 WINDOW = 1 << 20  # ids handled at a time
@@ -48,6 +48,7 @@ def number_text(store, source, *, tokens, threads, exactly, progress, size):
     blank = C_BLANK if exactly else WHITESPACE
     counters = [counter(blank, C_LONGEST if exactly else None) for _ in range(threads)]
     numbered, carried = Numbered(counters, [], []), 0
+    change = _as_c_sees_it if exactly else Folder() if tokens == "words" else lambda *block: block
     scans: list = []  # of the block before, which are running while the next one is read
 
     def collect():
@@ -64,7 +65,7 @@ def number_text(store, source, *, tokens, threads, exactly, progress, size):
 
     with ThreadPoolExecutor(threads) as pool:
         for block, n in blocks(source, size, blank=blank, whole=not exactly):
-            block, n = _filtered(block, n, tokens, exactly)
+            block, n = change(block, n)
             cuts = _pieces(block, n, threads, blank)
             collect()
             scans = [partial(c.scan, block, a, b) for c, a, b in zip(counters, cuts, cuts[1:])]
@@ -96,11 +97,9 @@ def number_lists(store, sentences, together=1 << 16):
     return numbered
 
 
-def _filtered(block, n, tokens, exactly):
-    """The block as the counters want it: folded, or without what word2vec.c does not see."""
-    if tokens == "words":
-        return fold_block(block, n)
-    if exactly and (block.find(b"\r", 0, n) >= 0 or block.find(b"\0", 0, n) >= 0):
+def _as_c_sees_it(block, n):
+    """The block without what word2vec.c takes out of words."""
+    if block.find(b"\r", 0, n) >= 0 or block.find(b"\0", 0, n) >= 0:
         text = _C_NUL.sub(b"", bytes(memoryview(block)[:n]).replace(b"\r", b""))
         return bytearray(text) + bytes(SLACK), len(text)
     return block, n

@@ -9,11 +9,12 @@ import functools
 import re
 import sys
 import unicodedata
+from itertools import accumulate
 
 import numpy as np
 
-from npssl.data.blocks import SLACK
-from npssl.kernels import enabled
+from npssl.data.blocks import SLACK, WHITESPACE
+from npssl.data.counting import ByteCounter, counter
 
 _ASCII = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*")
 
@@ -51,40 +52,50 @@ def fold(text):
     return "\n".join(" ".join(words(line)) for line in lines).encode("utf-8")
 
 
-_fold_again = functools.lru_cache(1 << 16)(fold)  # for what is short, and so comes again
+class Folder:
+    """`fold` for block after block, up to the number of blanks; fast where Numba may be used.
 
+    What stands between blanks can be folded by itself.  ASCII is left to Numba; of
+    the stretches with other letters each different one is folded once, by Python.
 
-def fold_block(block, n):
-    """`fold` of ``block[:n]``, up to the number of blanks; fast where the text is ASCII.
-
-    What stands between blanks can be folded by itself.  So Python sees only those
-    stretches that have other letters, and Numba the rest.
-
-    Parameters
-    ----------
-    block : bytearray     `npssl.kernels.text.SLACK` bytes of anything follow the n
-    n : int
-
-    Returns
-    -------
-    block, n : (bytearray, int)     such a block again
+    Examples
+    --------
+    >>> text = "Zoë was AT the café.".encode()
+    >>> block, n = Folder()(bytearray(text) + bytes(SLACK), len(text))
+    >>> bytes(block[:n]).decode().split()
+    ['zoë', 'was', 'at', 'the', 'café']
     """
-    if not enabled():
-        return _with_slack(fold(bytes(memoryview(block)[:n])))
-    from npssl.kernels import fold as kernel
 
-    data, view = np.frombuffer(block, np.uint8), memoryview(block)
-    spans = np.empty(n + 1, np.int64)
-    spans = spans[: kernel.beyond_ascii(data, n, spans)]
-    parts = [
-        (_fold_again if b - a < 64 else fold)(bytes(view[a:b]))
-        for a, b in spans.reshape(-1, 2).tolist()
-    ]
-    ends = np.cumsum([0, *map(len, parts)])[1:]
-    given = np.frombuffer(bytearray(b"".join(parts)), np.uint8)
-    out = bytearray(n + len(given) + SLACK)
-    return out, kernel.fold(data, n, spans, given, ends, np.frombuffer(out, np.uint8))
+    KEEP = 16 << 20  # bytes of stretches to remember
 
+    def __init__(self):
+        self._forget()
 
-def _with_slack(text):
-    return bytearray(text) + bytes(SLACK), len(text)
+    def _forget(self):
+        self._stretches, self._text, self._ends = counter(WHITESPACE), b"", [0]
+
+    def __call__(self, block, n):
+        """``block[:n]``, which `SLACK` bytes of anything follow, folded: such a block again."""
+        if not isinstance(self._stretches, ByteCounter):
+            text = fold(bytes(memoryview(block)[:n]))
+            return bytearray(text) + bytes(SLACK), len(text)
+        from npssl.kernels import fold as kernel
+
+        data = np.frombuffer(block, np.uint8)
+        spans, lines = np.empty(n + 1, np.int64), np.empty(2 * n + SLACK, np.uint8)
+        spans = spans[: 2 * kernel.beyond_ascii(data, n, spans, lines)]
+        used = int((spans[1::2] - spans[::2] + 1).sum())
+        if self._stretches.used > self.KEEP:
+            self._forget()
+        known = self._stretches.used
+        ids = self._stretches.scan(lines, 0, used)[::2].copy()  # an END follows each
+        self._learn(self._stretches.text(known))
+        ends = np.array(self._ends, np.int64)
+        out = bytearray(n + int((ends[ids + 1] - ends[ids]).sum()) + SLACK)
+        text = np.frombuffer(bytearray(self._text), np.uint8)
+        return out, kernel.fold(data, n, spans, ids, text, ends, np.frombuffer(out, np.uint8))
+
+    def _learn(self, lines):
+        folded = [fold(stretch) for stretch in lines.split(b"\n")[:-1]]
+        self._text += b"".join(folded)
+        self._ends += accumulate(map(len, folded), initial=self._ends.pop())

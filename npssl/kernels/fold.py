@@ -5,7 +5,7 @@ from numba import types, uint64
 from numba.extending import intrinsic
 
 from npssl.kernels.jit import jit
-from npssl.kernels.text import BLOCK, INT, NUMBERS, bytes64, every, lowest, mask
+from npssl.kernels.text import BLOCK, IDS, INT, NUMBERS, bytes64, every, lowest, mask
 
 
 @intrinsic
@@ -29,14 +29,21 @@ def _is_blank(byte):
     return byte == 32 or 9 <= byte <= 13
 
 
-@jit(INT(BLOCK, INT, NUMBERS))
-def beyond_ascii(block, stop, spans):
+@jit(INT(BLOCK, INT, NUMBERS, BLOCK))
+def beyond_ascii(block, stop, spans, lines):
     """Find what Python must fold: stretches between blanks that hold a byte of 128 or more.
 
-    Writes begin and end of each into ``spans``, of length ``stop + 1`` at least;
-    returns how many numbers these are.
+    Parameters
+    ----------
+    block, stop : the text is ``block[:stop]``, 64 bytes of anything follow it
+    spans : (stop + 1,) int64           for the begin and the end of each stretch
+    lines : (2 * stop,) uint8           for the stretches, a line end after each
+
+    Returns
+    -------
+    n : int        how many stretches there are
     """
-    base, n, done = block.ctypes.data, 0, 0
+    base, n, done, used = block.ctypes.data, 0, 0, 0
     for at in range(0, stop, 64):
         bits = _beyond_ascii(base + at)
         while bits:
@@ -45,35 +52,41 @@ def beyond_ascii(block, stop, spans):
             if place >= stop:
                 break
             if place >= done:
-                spans[n] = place
-                while spans[n] > done and not _is_blank(block[spans[n] - 1]):
-                    spans[n] -= 1
+                begin = place
+                while begin > done and not _is_blank(block[begin - 1]):
+                    begin -= 1
                 done = place + 1
                 while done < stop and not _is_blank(block[done]):
                     done += 1
-                spans[n + 1] = done
-                n += 2
+                spans[2 * n], spans[2 * n + 1] = begin, done
+                n += 1
+                for i in range(begin, done):
+                    lines[used] = block[i]
+                    used += 1
+                lines[used] = 10
+                used += 1
     return n
 
 
-@jit(INT(BLOCK, INT, NUMBERS, BLOCK, NUMBERS, BLOCK))
-def fold(block, stop, spans, text, ends, out):
+@jit(INT(BLOCK, INT, NUMBERS, IDS, BLOCK, NUMBERS, BLOCK))
+def fold(block, stop, spans, ids, text, ends, out):
     """Lower-case the words of ``block[:stop]``; all else becomes blanks, lines stay lines.
 
     Parameters
     ----------
     spans : (2 k,) int64       as `beyond_ascii` finds them
-    text : uint8               what comes in their places, one after the other,
-    ends : (k,) int64          and where in ``text`` each ends
-    out : uint8                long enough for all
+    ids : (k,) int32           in place of stretch k comes text number ``ids[k]``,
+    text : uint8               which is ``text[ends[i] : ends[i + 1]]``
+    ends : int64
+    out : uint8                long enough
 
     Returns
     -------
     n : int                    bytes of ``out`` that were written
     """
-    n = at = given = 0
-    for k in range(len(ends) + 1):
-        begin = spans[2 * k] if k < len(ends) else stop
+    n = at = 0
+    for k in range(len(ids) + 1):
+        begin = spans[2 * k] if k < len(ids) else stop
         for i in range(at, begin):
             c = _FOLDED[block[i]]
             if block[i] == 39 and 0 < i < stop - 1:  # an apostrophe
@@ -81,10 +94,9 @@ def fold(block, stop, spans, text, ends, out):
                     c = 39
             out[n] = c
             n += 1
-        if k < len(ends):
-            while given < ends[k]:
-                out[n] = text[given]
-                given += 1
+        if k < len(ids):
+            for i in range(ends[ids[k]], ends[ids[k] + 1]):
+                out[n] = text[i]
                 n += 1
             at = spans[2 * k + 1]
     return n
