@@ -76,11 +76,14 @@ def clamp(b, x, low, high):
     return b.select(b.fcmp_ordered(">", x, const(low)), x, const(low))
 
 
-def _horner(b, coefficients, x):
-    y = const(coefficients[0])
-    for c in coefficients[1:]:
-        y = mul_add(b, y, x, const(c))
-    return y
+def _polynomial(b, coefficients, x):
+    """Estrin's scheme: neighbours are joined with x, then with x^2, x^4, ...: few steps in a row."""
+    terms = [const(c) for c in reversed(coefficients)]
+    while len(terms) > 1:
+        pairs = [mul_add(b, high, x, low) for low, high in zip(terms[::2], terms[1::2])]
+        terms = pairs + terms[len(pairs) * 2 :]
+        x = b.fmul(x, x, flags=FAST)
+    return terms[0]
 
 
 def exp2(b, t):
@@ -89,7 +92,7 @@ def exp2(b, t):
         b.module, ir.FunctionType(VEC, [VEC]), f"llvm.rint.v{LANES}f32"
     )
     whole = b.call(rint, [t])
-    part = _horner(b, _EXP2, b.fsub(t, whole, flags=FAST))
+    part = _polynomial(b, _EXP2, b.fsub(t, whole, flags=FAST))
     shift = b.shl(b.fptosi(whole, INTS), ir.Constant(INTS, [23] * LANES))
     return b.bitcast(b.add(b.bitcast(part, INTS), shift), VEC)
 
@@ -102,7 +105,7 @@ def log(b, x):
     mantissa = b.sub(b.bitcast(x, INTS), b.shl(exponent, ir.Constant(INTS, [23] * LANES)))
     f = b.fsub(b.bitcast(mantissa, VEC), const(1.0))
     whole = b.fmul(b.sitofp(exponent, VEC), const(math.log(2.0)), flags=FAST)
-    return mul_add(b, f, _horner(b, _LOG1P, f), whole)
+    return mul_add(b, f, _polynomial(b, _LOG1P, f), whole)
 
 
 def _bits(x):
@@ -112,27 +115,30 @@ def _bits(x):
 def sum_lanes(b, vectors):
     """Up to 16 vectors -> one vector of their 16 sums over lanes.
 
-    A merge takes two vectors, adds the halves of their segments and packs the
-    results side by side: 15 merges instead of 16 separate reductions.
+    A merge takes two vectors, puts half of the lanes of both beside each other, the other
+    half likewise, and adds: 15 merges instead of 16 separate reductions.  The first two
+    rounds stay within four lanes, where shuffles are quickest.
     """
-    current, groups = [*vectors, *[None] * (LANES - len(vectors))], 1
-    while groups < LANES:
-        width = LANES // groups
-        low = [g * width + i for g in range(groups) for i in range(width // 2)]
-        high = [i + width // 2 for i in low]
+    current = [*vectors, *[None] * (LANES - len(vectors))]
+    for halves in _MERGES:
         merged = []
         for x, y in zip(current[::2], current[1::2]):
             if x is None:
                 merged.append(None)
                 continue
             other = UNDEF if y is None else y
-            halves = [
-                b.shuffle_vector(x, other, ir.Constant(INTS, half + [LANES + i for i in half]))
-                for half in (low, high)
-            ]
-            merged.append(b.fadd(*halves, flags=FAST))
-        current, groups = merged, groups * 2
+            parts = [b.shuffle_vector(x, other, ir.Constant(INTS, half)) for half in halves]
+            merged.append(b.fadd(*parts, flags=FAST))
+        current = merged
     return current[0]
+
+
+_MERGES = (
+    [[q + i for q in range(0, LANES, 4) for i in (h, LANES + h, 1 + h, LANES + 1 + h)] for h in (0, 2)],
+    [[q + i for q in range(0, LANES, 4) for i in (h, 1 + h, LANES + h, LANES + 1 + h)] for h in (0, 2)],
+    [[q + i for q in (h, 4 + h, LANES + h, LANES + 4 + h) for i in range(4)] for h in (0, 8)],
+    [[q + i for q in (h, 8 + h, LANES + h, LANES + 8 + h) for i in range(4)] for h in (0, 4)],
+)
 
 
 def loop(b, end, initial, body, *, step=4 * LANES):
