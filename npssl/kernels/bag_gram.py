@@ -25,6 +25,7 @@ from npssl.kernels.gram import (
     i1,
     k,
     l1,
+    longest,
     merge,
     negatives,
     pair,
@@ -124,7 +125,7 @@ def train(
             value = 1.0 if q == 0 else (0.0 if q <= negative else 0.5)
             label[q // OUTPUTS * GROUP + q % OUTPUTS] = value
     scratch = np.zeros(SCRATCH, np.float32)
-    words, places = np.empty(1024, np.int64), np.empty(1024, np.int64)
+    words, places = np.empty(longest(ids) + 1, np.int64), np.empty(longest(ids) + 1, np.int64)
     bag = np.empty(1024, np.int64)
     room = np.zeros(2 * width + 16, np.float32)
     begin = (-(room.ctypes.data // 4)) % 16
@@ -136,7 +137,7 @@ def train(
     loss, pairs, since, p = 0.0, 0.0, 0, 0
     while p < ids.size:
         now = np.float32(max(floor, rate - slope * p))
-        p, n_words, words, places = read_sentence(ids, p, first, keep, key, words, places)
+        p, n_words = read_sentence(ids, p, first, keep, key, words, places)
         for i in range(n_words):
             reach = reach_of(key, places[i], window)
             low, high = max(0, i - reach), min(n_words, i + reach + 1)

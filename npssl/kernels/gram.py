@@ -41,9 +41,9 @@ def noise_word(key, position, slot, alias):
     z = bits(key, position, slot)
     word = ((z >> u64(32)) * u64(alias.shape[0])) >> u64(32)
     entry = alias[word]
-    if (z & u64(0xFFFFFFFF)) < (entry >> u64(32)):
-        return i64(word)
-    return i64(entry & u64(0xFFFFFFFF))
+    other = entry & u64(0xFFFFFFFF)
+    own = u64((z & u64(0xFFFFFFFF)) < (entry >> u64(32)))
+    return i64(other ^ ((other ^ word) & (u64(0) - own)))  # a choice without a branch
 
 
 @jit(inline="always")
@@ -77,10 +77,22 @@ def fetch(place, row):
 
 
 @jit(inline="always")
+def longest(ids):
+    """Words in the longest sentence."""
+    most, n = 0, 0
+    for p in range(ids.size):
+        n = 0 if ids[p] < 0 else n + 1
+        most = max(most, n)
+    return most
+
+
+@jit(inline="always")
 def read_sentence(ids, p, first, keep, key, words, places):
     """Words of the sentence at p that survive subsampling, and their positions in the text.
 
-    Returns (next p, number of words, words, places): the buffers grow when they must.
+    Returns the next p and the number of words; the buffers hold one word more than the
+    longest sentence has, because each word is written before it is known to stay:
+    nobody could foresee that branch.
     """
     n = 0
     while p < ids.size:
@@ -88,15 +100,11 @@ def read_sentence(ids, p, first, keep, key, words, places):
         if w < 0:
             p += 1
             break
-        if (bits(key, first + p, 0) >> u64(32)) <= u64(keep[w]):
-            if n == words.size:
-                words = np.concatenate((words, words))
-                places = np.concatenate((places, places))
-            words[n] = w
-            places[n] = first + p
-            n += 1
+        words[n] = w
+        places[n] = first + p
+        n += i64((bits(key, first + p, 0) >> u64(32)) <= u64(keep[w]))
         p += 1
-    return p, n, words, places
+    return p, n
 
 
 @jit(inline="always")

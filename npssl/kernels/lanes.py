@@ -77,7 +77,7 @@ def clamp(b, x, low, high):
 
 
 def _polynomial(b, coefficients, x):
-    """Estrin's scheme: neighbours are joined with x, then with x^2, x^4, ...: few steps in a row."""
+    """Estrin's scheme: neighbours join with x, then with x^2, x^4, ...: few steps in a row."""
     terms = [const(c) for c in reversed(coefficients)]
     while len(terms) > 1:
         pairs = [mul_add(b, high, x, low) for low, high in zip(terms[::2], terms[1::2])]
@@ -134,8 +134,14 @@ def sum_lanes(b, vectors):
 
 
 _MERGES = (
-    [[q + i for q in range(0, LANES, 4) for i in (h, LANES + h, 1 + h, LANES + 1 + h)] for h in (0, 2)],
-    [[q + i for q in range(0, LANES, 4) for i in (h, 1 + h, LANES + h, LANES + 1 + h)] for h in (0, 2)],
+    [
+        [q + i for q in range(0, LANES, 4) for i in (h, LANES + h, 1 + h, LANES + 1 + h)]
+        for h in (0, 2)
+    ],
+    [
+        [q + i for q in range(0, LANES, 4) for i in (h, 1 + h, LANES + h, LANES + 1 + h)]
+        for h in (0, 2)
+    ],
     [[q + i for q in (h, 4 + h, LANES + h, LANES + 4 + h) for i in range(4)] for h in (0, 8)],
     [[q + i for q in (h, 8 + h, LANES + h, LANES + 8 + h) for i in range(4)] for h in (0, 4)],
 )

@@ -20,6 +20,7 @@ from npssl.kernels.gram import (
     i1,
     k,
     l1,
+    longest,
     merge,
     negatives,
     pair,
@@ -107,14 +108,14 @@ def train(
                 for i in range(OUTPUTS):
                     label[q * GROUP + i * OUTPUTS + j] = value
     scratch = np.zeros(SCRATCH, np.float32)
-    words, places = np.empty(1024, np.int64), np.empty(1024, np.int64)
+    words, places = np.empty(longest(ids) + 1, np.int64), np.empty(longest(ids) + 1, np.int64)
     inputs = np.empty(2 * window + 8, np.int64)
     p_ring, p_inputs, p_scratch = ring.ctypes.data, inputs.ctypes.data, scratch.ctypes.data
     p_label, p_bias = label.ctypes.data, bias.ctypes.data
     loss, pairs, since, p = 0.0, 0.0, 0, 0
     while p < ids.size:
         now = np.float32(max(floor, rate - slope * p))
-        p, n_words, words, places = read_sentence(ids, p, first, keep, key, words, places)
+        p, n_words = read_sentence(ids, p, first, keep, key, words, places)
         for i in range(-AHEAD, n_words):
             soon = i + AHEAD
             if soon < n_words:  # the outputs that will be needed, asked for now
