@@ -250,7 +250,9 @@ class Ladder:
 
 
 def main():
-    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    ask = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     ask.add_argument("--dim", type=int, default=100)
     ask.add_argument("--sample", type=float, default=1e-4)
     ask.add_argument("--seconds", type=float, default=1.0, help="that a measurement takes, about")
@@ -277,12 +279,21 @@ def main():
     for name, runs in found.items():
         seconds, (_, words, pairs) = common.median([r[0] for r in runs]), runs[0]
         flop = 2 * 3 * pairs * (ladder.model.negative + 1) * width
-        row = {"program": name, "differs": differs[name], "words": words, "words/s": words / seconds}
-        rows.append(row | {"Gflop/s": flop / seconds / 1e9, "% of peak": 100 * flop / seconds / top})
+        row = {
+            "program": name,
+            "differs": differs[name],
+            "words": words,
+            "words/s": words / seconds,
+        }
+        rows.append(
+            row | {"Gflop/s": flop / seconds / 1e9, "% of peak": 100 * flop / seconds / top}
+        )
     page = next(row["words/s"] for row in rows if row["program"] == "NumPy page")
     for row in rows:
         row["x page"] = row["words/s"] / page
-    print(f"skip-gram, negative sampling: dim {a.dim} (rows of {width} floats), window 5, negative 5,")
+    print(
+        f"skip-gram, negative sampling: dim {a.dim} (rows of {width} floats), window 5, negative 5,"
+    )
     print(f"sample {a.sample:g}, {len(text.vocabulary):,} words, one thread")
     print(f"largest change of a table entry where the programs were compared: {change:.3g}")
     print(f"peak of multiply-adds on one core, measured: {top / 1e9:.1f} Gflop/s\n")

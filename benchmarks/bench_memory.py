@@ -48,7 +48,9 @@ def child(o):
     with tempfile.TemporaryDirectory() as folder:
         tiny = Path(folder) / "tiny.txt"
         tiny.write_text("red green blue\nblue green red\n" * 100)
-        SkipGram(**(settings | {"min_count": 1, "sample": 0, "epochs": 2})).fit(tiny, progress=False)
+        SkipGram(**(settings | {"min_count": 1, "sample": 0, "epochs": 2})).fit(
+            tiny, progress=False
+        )
     Path("/proc/self/clear_refs").write_text("5")  # VmHWM starts again from what is held now
     before, begun = status("VmHWM"), time.perf_counter()
     model = SkipGram(**settings, epochs=1, hold_out=100).fit(o["corpus"], progress=False)
@@ -64,7 +66,9 @@ def run(timeout=None, **options):
     call = [sys.executable, __file__, "--child", json.dumps(options)]
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
     try:
-        done = subprocess.run(call, capture_output=True, text=True, env=environment, timeout=timeout)
+        done = subprocess.run(
+            call, capture_output=True, text=True, env=environment, timeout=timeout
+        )
     except subprocess.TimeoutExpired:
         return {"failed": f"not done after {timeout} s"}
     if done.returncode:
@@ -90,7 +94,10 @@ def peaks(text, dims, threads, sample):
                 row = {"dim": dim, "threads": number, "ids": "on disk" if on_disk else "in memory"}
                 row |= {"words": found["words"], "different": found["different"]}
                 row |= {"tables MB": tables / MB, "ids MB": tokens / MB, "bound MB": bound / MB}
-                row |= {"added MB": found["added"] / MB, "process MB": (found["before"] + found["added"]) / MB}
+                row |= {
+                    "added MB": found["added"] / MB,
+                    "process MB": (found["before"] + found["added"]) / MB,
+                }
                 yield row | {"held": "yes" if found["added"] <= bound else "NO"}
 
 
@@ -116,11 +123,17 @@ def limited(text, limit, folder, **settings):
             yield row | {"outcome": found["failed"]}
         else:
             row |= {"words": found["words"], "process MB": (found["before"] + found["added"]) / MB}
-            yield row | {"minutes": found["seconds"] / 60, "loss": found["loss"], "outcome": "trained"}
+            yield row | {
+                "minutes": found["seconds"] / 60,
+                "loss": found["loss"],
+                "outcome": "trained",
+            }
 
 
 def main():
-    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    ask = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     ask.add_argument("--dims", nargs="+", type=int, default=[100, 300])
     ask.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     ask.add_argument("--sample", type=float, default=1e-4)
@@ -142,7 +155,9 @@ def main():
     with tempfile.TemporaryDirectory(dir=a.folder) as folder:
         settings = dict(dim=limited_dim, threads=max(a.threads), sample=a.sample)
         second = [*limited(text, a.limit * MB, folder, **settings)]
-    common.table(second, ["text MB", "limit MB", "ids", "words", "process MB", "minutes", "loss", "outcome"])
+    common.table(
+        second, ["text MB", "limit MB", "ids", "words", "process MB", "minutes", "loss", "outcome"]
+    )
     options = {k: v for k, v in vars(a).items() if k not in ("child", "folder")}
     common.save("memory", {"peak": first, "limited": second, "options": options})
 

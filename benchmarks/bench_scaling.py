@@ -47,7 +47,11 @@ def line(x, y):
     x, y = np.array(x, float), np.array(y, float)
     slope, intercept = np.polyfit(x, y, 1)
     rest = y - (slope * x + intercept)
-    return float(slope), float(intercept), float(1 - rest @ rest / ((y - y.mean()) @ (y - y.mean())))
+    return (
+        float(slope),
+        float(intercept),
+        float(1 - rest @ rest / ((y - y.mean()) @ (y - y.mean()))),
+    )
 
 
 def fills(name, value):
@@ -85,8 +89,12 @@ def plot(panels, lines, path):
             for whole in (True, False):
                 some = [(u / unit, v) for u, v in zip(x, y) if fills(name, u) == whole]
                 face = "C0" if whole else "white"
-                axes.scatter(*(zip(*some) if some else ([], [])), 18, face, edgecolors="C0", zorder=2)
-            axes.set(xlabel="millions of words" if unit > 1 else name, xlim=(0, None), ylim=(0, None))
+                axes.scatter(
+                    *(zip(*some) if some else ([], [])), 18, face, edgecolors="C0", zorder=2
+                )
+            axes.set(
+                xlabel="millions of words" if unit > 1 else name, xlim=(0, None), ylim=(0, None)
+            )
             axes.set_title(f"R² = {r2:.4f}", fontsize=9)
             axes.spines[["top", "right"]].set_visible(False)
         figure.axes[0].set_ylabel("seconds of an epoch")
@@ -95,7 +103,9 @@ def plot(panels, lines, path):
 
 
 def main():
-    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    ask = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     ask.add_argument("--threads", type=int, default=1)
     ask.add_argument("--sample", type=float, default=1e-4)
     ask.add_argument("--repeat", type=int, default=5)
@@ -121,13 +131,38 @@ def main():
         lines[name] = line(*zip(*[(u, v) for u, v in zip(x, y) if fills(name, u)]))
         for u, v in zip(x, y):
             slope, intercept, r2 = lines[name]
-            row = {"varies": name, "value": u, "seconds": v, "line": slope * u + intercept, "R^2": f"{r2:.5f}"}
-            rows.append(row | {"note": "" if fills(name, u) else "not on the line: costs as the next that fills"})
+            row = {
+                "varies": name,
+                "value": u,
+                "seconds": v,
+                "line": slope * u + intercept,
+                "R^2": f"{r2:.5f}",
+            }
+            rows.append(
+                row
+                | {
+                    "note": ""
+                    if fills(name, u)
+                    else "not on the line: costs as the next that fills"
+                }
+            )
     some = f"{round(fixed['share'] * text.words):,}"
-    print(f"fixed: {some} words, dim {fixed['dim']}, negative {fixed['negative']}; sample {a.sample:g},")
-    print(f"{len(text.vocabulary):,} different words, {a.threads} thread(s), medians of {a.repeat}\n")
+    print(
+        f"fixed: {some} words, dim {fixed['dim']}, negative {fixed['negative']}; sample {a.sample:g},"
+    )
+    print(
+        f"{len(text.vocabulary):,} different words, {a.threads} thread(s), medians of {a.repeat}\n"
+    )
     common.table(rows, ["varies", "value", "seconds", "line", "R^2", "note"])
-    common.save("scaling", {"rows": rows, "lines": lines, "fixed": fixed, "options": vars(a) | {"figure": str(a.figure.name)}})
+    common.save(
+        "scaling",
+        {
+            "rows": rows,
+            "lines": lines,
+            "fixed": fixed,
+            "options": vars(a) | {"figure": str(a.figure.name)},
+        },
+    )
     print(f"figure: {plot(panels, lines, a.figure)}")
 
 

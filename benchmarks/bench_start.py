@@ -53,25 +53,36 @@ def once(found, folder, number):
     for name, (call, where, wanted) in calls.items():
         took, announced = seconds(call, where)
         if announced != wanted:
-            raise SystemExit(f"{name}: expected {wanted} announcement(s) of compiling, found {announced}")
+            raise SystemExit(
+                f"{name}: expected {wanted} announcement(s) of compiling, found {announced}"
+            )
         found.setdefault(name, []).append(took)
 
 
 def main():
-    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    ask = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     ask.add_argument("--repeat", type=int, default=5)
     ask.add_argument("--quick", action="store_true")
     a = ask.parse_args()
     repeat = 1 if a.quick else a.repeat
     found: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        seconds(["-c", "import numba, npssl.jobs.word2vec"], Path(folder) / "warm")  # files are read once
+        seconds(
+            ["-c", "import numba, npssl.jobs.word2vec"], Path(folder) / "warm"
+        )  # files are read once
         for number in range(repeat):
             once(found, Path(folder), number)
     middle = {name: common.median(runs) for name, runs in found.items()}
     numpy, rows = middle["import numpy"], []
     for name, took in middle.items():
-        row = {"program": name, "seconds": took, "least": min(found[name]), "most": max(found[name])}
+        row = {
+            "program": name,
+            "seconds": took,
+            "least": min(found[name]),
+            "most": max(found[name]),
+        }
         row["over NumPy"] = took - numpy
         bar, value = None, took
         if "first" in name:

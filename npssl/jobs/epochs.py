@@ -24,7 +24,7 @@ from npssl.kernels import draws
 from npssl.params import Params, zeros
 from npssl.tasks import epoch
 
-HOT, EVERY = 64, 500  # rows that each thread copies, kept words between merges
+HOT, EVERY = 64, 250  # rows that each thread copies, kept words between merges
 PIECE = 1_000_000  # ids in a step, at most
 LANES = 16  # floats: rows are padded to whole vectors
 

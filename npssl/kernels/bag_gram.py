@@ -18,11 +18,13 @@ from numba import types
 
 from npssl.kernels.gram import (
     GROUP,
+    address,
     d,
     f2,
     f3,
     fetch,
     i1,
+    i64,
     k,
     l1,
     longest,
@@ -38,23 +40,28 @@ from npssl.kernels.gram import (
     w1,
 )
 from npssl.kernels.jit import jit
-from npssl.kernels.tile import OUTPUTS, SCRATCH, tile1
+from npssl.kernels.tile import OUTPUTS, SCRATCH, add_row, tile1
 
 
 @jit(inline="always")
-def add_word(w, bag, n, bag_start, bag_rows):
-    """Append the rows of word w to the bag; returns how many there are now, and the bag."""
+def widest(bag_start):
+    """Rows of the word that has most."""
+    most = 1
+    for w in range(bag_start.size - 1):
+        most = max(most, bag_start[w + 1] - bag_start[w])
+    return most
+
+
+@jit(inline="always")
+def add_word(w, bag, n, bag_start, bag_rows, row, hot, mine, shared):
+    """Append the addresses of the rows of word w to the bag; returns how many there are now."""
     if bag_start.size == 1:
-        if n == bag.size:
-            bag = np.concatenate((bag, bag))
-        bag[n] = w
-        return n + 1, bag
+        bag[n] = address(w, row, hot, mine, shared)
+        return n + 1
     for r in range(bag_start[w], bag_start[w + 1]):
-        if n == bag.size:
-            bag = np.concatenate((bag, bag))
-        bag[n] = bag_rows[r]
+        bag[n] = address(i64(bag_rows[r]), row, hot, mine, shared)
         n += 1
-    return n, bag
+    return n
 
 
 @jit(
@@ -126,12 +133,13 @@ def train(
             label[q // OUTPUTS * GROUP + q % OUTPUTS] = value
     scratch = np.zeros(SCRATCH, np.float32)
     words, places = np.empty(longest(ids) + 1, np.int64), np.empty(longest(ids) + 1, np.int64)
-    bag = np.empty(1024, np.int64)
+    bag = np.empty(2 * window * widest(bag_start), np.int64)
+    x, hot_x = input.ctypes.data, hot_input.ctypes.data
     room = np.zeros(2 * width + 16, np.float32)
     begin = (-(room.ctypes.data // 4)) % 16
     h, h_before = room[begin : begin + width], np.empty(width, np.float32)
     one = np.empty(1, np.int64)
-    one[0] = room.ctypes.data + 4 * begin
+    p_h = room.ctypes.data + 4 * begin
     p_one, p_rows, p_scratch = one.ctypes.data, rows.ctypes.data, scratch.ctypes.data
     p_label, p_bias = label.ctypes.data, bias.ctypes.data
     loss, pairs, since, p = 0.0, 0.0, 0, 0
@@ -145,23 +153,17 @@ def train(
             if targets == 0:
                 continue
             n = 0
-            if cbow:
-                for j in range(low, high):
-                    if j != i:
-                        n, bag = add_word(words[j], bag, n, bag_start, bag_rows)
-            else:
-                n, bag = add_word(words[i], bag, n, bag_start, bag_rows)
+            for j in range(low, high):
+                if (j != i) == (cbow != 0):
+                    n = add_word(words[j], bag, n, bag_start, bag_rows, row, hot, hot_x, x)
             if i + window + 1 < n_words:
-                fetch(input.ctypes.data + words[i + window + 1] * row, row)
+                fetch(address(words[i + window + 1], row, hot, hot_x, x), row)
             h[:] = 0
-            for r in range(n):
-                x = hot_input[0, bag[r]] if bag[r] < hot else input[bag[r]]
-                for c in range(width):
-                    h[c] += x[c]
             part = np.float32(1.0 / n)
-            for c in range(width):
-                h[c] *= part
-                h_before[c] = h[c]
+            for r in range(n):
+                add_row(p_h, bag[r], part, row)
+            h_before[:] = h
+            one[0] = p_h  # an array lives as long as its name is used, not its address
             at = 0
             for j in range(low, high):
                 if cbow:
@@ -202,14 +204,10 @@ def train(
                         p_scratch,
                     )
             pairs += at
-            if not share:
-                part = np.float32(1.0)
             for c in range(width):
-                h[c] = (h[c] - h_before[c]) * part
+                h[c] -= h_before[c]
             for r in range(n):
-                x = hot_input[0, bag[r]] if bag[r] < hot else input[bag[r]]
-                for c in range(width):
-                    x[c] += h[c]
+                add_row(bag[r], p_h, part if share else np.float32(1.0), row)
         loss += take_loss(scratch)
         since += n_words
         if hot and since >= every:

@@ -28,7 +28,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from npssl.kernels import lanes
-from npssl.kernels.lanes import F32, FAST, I8, I32, I64, LANES
+from npssl.kernels.lanes import FAST, I8, I32, I64, LANES
 
 OUTPUTS = 6  # rows y in a tile
 INPUTS = 6  # rows x in a tile, at most
@@ -145,6 +145,25 @@ tile1, tile2, tile3, tile4, tile5, tile6 = (_tile(n) for n in range(1, INPUTS + 
 
 
 @intrinsic
+def add_row(typingctx, to, row, scale, end):
+    """to += scale row, for rows at two addresses, ``end`` bytes long."""
+
+    def codegen(context, b, signature, args):
+        to, row, scale, end = args
+        factor = lanes.splat(b, scale)
+
+        def body(offset, _):
+            x = b.fmul(factor, lanes.load(b, row, offset), flags=FAST)
+            _add_to_row(b, to, offset, x)
+            return []
+
+        lanes.loop(b, end, [], body)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, types.float32, types.intp), codegen
+
+
+@intrinsic
 def prefetch(typingctx, address):
     """Ask for the cache line at ``address``; where the machine cannot, nothing happens."""
 
@@ -159,6 +178,3 @@ def prefetch(typingctx, address):
         return context.get_dummy_value()
 
     return types.void(types.intp), codegen
-
-
-__all__ = ["F32", "INPUTS", "OUTPUTS", "SCRATCH", "prefetch", *(f"tile{n}" for n in range(1, 7))]
