@@ -29,7 +29,7 @@ from npssl import SkipGram
 from npssl.data.corpus import encode
 from npssl.jobs.epochs import Epochs
 from npssl.kernels import lanes, skip_gram
-from npssl.kernels.gram import negative_word, reach_of, read_sentence
+from npssl.kernels.gram import bits, negative_word, reach_of
 from npssl.kernels.jit import jit
 from npssl.tasks import epoch
 from npssl.tasks.windows import neighbours, noise_words
@@ -108,10 +108,10 @@ def python_loops(ids, first, input, output, *rest):
     return loss, pairs
 
 
-compiled_step = jit(step)
+compiled_step = jit(step, cache=False)  # Numba would not notice when what it inlines changes
 
 
-@jit
+@jit(cache=False)
 def numba_loop(
     ids,
     first,
@@ -134,14 +134,20 @@ def numba_loop(
     floor,
     every,
 ):
-    words, places = np.empty(1024, np.int64), np.empty(1024, np.int64)
+    words, places = np.empty(ids.size, np.int64), np.empty(ids.size, np.int64)
     inputs, outputs = np.empty(2 * window, np.int64), np.empty(negative + 1, np.int64)
     g = np.empty((6, negative + 1), np.float32)
     gain = np.empty((6, input.shape[1]), np.float32)
     loss, pairs, p = 0.0, 0, 0
     while p < ids.size:
         now = np.float32(max(floor, rate - slope * p))
-        p, n_words, words, places = read_sentence(ids, p, first, keep, key, words, places)
+        n_words = 0
+        while p < ids.size and ids[p] >= 0:
+            if bits(key, first + p, 0) >> np.uint64(32) <= keep[ids[p]]:
+                words[n_words], places[n_words] = ids[p], first + p
+                n_words += 1
+            p += 1
+        p += 1  # the sentence's end
         for i in range(n_words):
             outputs[0] = words[i]
             for k in range(negative):

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -64,22 +65,20 @@ def test_the_tile_is_fused_neon_code_on_arm():
     except RuntimeError:
         pytest.skip("this llvmlite was built without the Arm target")
 
-    n = m = 6
-    module, p = ir.Module("tile"), ir.IntType(64)
+    # what the intrinsic tells Numba to emit, emitted for another machine
+    signature, codegen = tile.tile6._defn(None, *[None] * 7)
+    kinds = [ir.FloatType() if t.name == "float32" else ir.IntType(64) for t in signature.args]
+    module = ir.Module("tile")
     module.triple = triple
-    kind = ir.FunctionType(ir.VoidType(), [p, p, p, ir.FloatType(), p, p, p])
-    function = ir.Function(module, kind, "tile6")
-    inputs, outputs, end, rate, label, bias, scratch = function.args
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), "tile6")
     b = ir.IRBuilder(function.append_basic_block())
-    x = [tile.lanes.load_int(b, inputs, i) for i in range(n)]
-    y = [tile.lanes.load_int(b, outputs, j) for j in range(m)]
-    tile._push(b, tile._scores(b, x, y, end), n * m, rate, label, bias, scratch)
-    tile._update(b, x, y, end, scratch)
+    codegen(SimpleNamespace(get_dummy_value=lambda: None), b, signature, function.args)
     b.ret_void()
 
     parsed = llvm.parse_assembly(str(module))
     parsed.verify()
     code = target.create_target_machine(opt=3).emit_assembly(parsed)
+    n, m = tile.INPUTS, tile.OUTPUTS
     products = re.findall(r"\bfml[as]\s+v\d+\.4s", code)
     # 16 floats are 4 registers: n m products for the scores, 2 n m less the n + m that
     # begin a sum for the update, and the polynomials
