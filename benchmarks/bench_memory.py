@@ -73,7 +73,8 @@ def run(timeout=None, **options):
         return {"failed": f"not done after {timeout} s"}
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-        return {"failed": said[-1]}
+        kind, _, why = said[-1].partition(": ")  # numpy._core._exceptions._ArrayMemoryError: ...
+        return {"failed": f"{kind.rpartition('.')[2].lstrip('_')}: {why.split(' for ')[0]}"}
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -116,7 +117,7 @@ def limited(text, limit, folder, **settings):
     large, copies = repeated(text, 2 * limit, folder)
     base = dict(settings, corpus=str(large), limit=limit, min_count=5 * copies)
     for on_disk in (True, False):
-        found = run(**base, ids_on_disk=on_disk)
+        found = run(timeout=3600, **base, ids_on_disk=on_disk)
         row = {"text MB": large.stat().st_size / MB, "limit MB": limit / MB}
         row |= {"ids": "on disk" if on_disk else "in memory"}
         if "failed" in found:
