@@ -1,5 +1,6 @@
 """The explicit vectors on other machines: narrow registers here, and code for Arm."""
 
+import inspect
 import os
 import re
 import subprocess
@@ -66,7 +67,8 @@ def test_the_tile_is_fused_neon_code_on_arm():
         pytest.skip("this llvmlite was built without the Arm target")
 
     # what the intrinsic tells Numba to emit, emitted for another machine
-    signature, codegen = tile.tile6._defn(None, *[None] * 7)
+    define = tile.tile6._defn
+    signature, codegen = define(*[None] * len(inspect.signature(define).parameters))
     kinds = [ir.FloatType() if t.name == "float32" else ir.IntType(64) for t in signature.args]
     module = ir.Module("tile")
     module.triple = triple
