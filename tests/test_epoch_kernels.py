@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from npssl.data.sampling import alias_table, huffman, keep_probability, noise_distribution
+from npssl.jobs.epochs import in_sixes
 from npssl.kernels import draws
 from npssl.params import aligned_zeros
 from npssl.tasks import epoch
@@ -37,8 +38,8 @@ def arguments(ids, objective, negative, sample=1e-2, hot=0, dim=16):
         shift = np.log(1 / (negative * noise)).astype(np.float32)
     if objective == "hierarchical-softmax":
         start, nodes, code = huffman(counts)
-        tree = start, V - 2 - nodes, code.astype(np.int32)
-        groups = -(-int(np.diff(start).max()) // 6)
+        tree = in_sixes(start, V - 2 - nodes, code, pad=V)
+        groups = int(np.diff(tree[0]).max())
     mine = lambda table: np.ascontiguousarray(np.stack([table[:hot]] * 2))
     head = lambda x, y: (ids, 10**6, x, y, mine(x), mine(y))
     return head, (keep, alias_table(noise), shift, *tree, groups)
@@ -145,3 +146,47 @@ def test_large_scores_have_finite_loss_and_no_gradient_where_they_are_right():
     x[:, 0], y[:2, 0], y[2:-1, 0] = 30, 30, -30
     loss, pairs = train(*head(x, y), *rest, WINDOW, 1, *RATES)
     assert pairs == 2 and np.isfinite(loss) and np.isfinite(x).all() and np.isfinite(y).all()
+
+
+def through(emit, *inputs):
+    """Run 16-lane code on one vector for each input."""
+    from numba import types
+    from numba.extending import intrinsic
+
+    from npssl.kernels import lanes
+    from npssl.kernels.jit import jit
+
+    @intrinsic
+    def code(typingctx, inputs, output):
+        def codegen(context, b, signature, args):
+            zero = lanes.I64(0)
+            vectors = [
+                lanes.load(b, lanes.load_int(b, args[0], i), zero) for i in range(len(vector))
+            ]
+            lanes.store(b, emit(lanes, b, vectors), args[1], zero)
+            return context.get_dummy_value()
+
+        return types.void(types.intp, types.intp), codegen
+
+    vector = [np.ascontiguousarray(v, np.float32) for v in inputs]
+    addresses, out = np.array([v.ctypes.data for v in vector]), np.empty(16, np.float32)
+    jit(cache=False)(lambda a, b: code(a, b))(addresses.ctypes.data, out.ctypes.data)
+    return out
+
+
+def test_vector_functions_are_exact_to_float32():
+    x = np.array(
+        [-40, -27.3, -13.5, -1, -0.51, -0.49, -1e-4, 0, 1e-4, 0.3, 0.5, 2, 7.7, 20, 33, 40]
+    )
+    found = through(lambda lanes, b, v: lanes.exp2(b, v[0]), x)
+    np.testing.assert_allclose(found, 2.0 ** x.astype(np.float32), rtol=4e-7)
+    x = np.array([0.5, 0.7, 0.71, 0.99, 1, 1.0001, 1.4, 1.42, 2, 3, 10, 1e3, 1e9, 1e20, 1e30, 1e36])
+    found = through(lambda lanes, b, v: lanes.log(b, v[0]), x)
+    np.testing.assert_allclose(found, np.log(x.astype(np.float32)), rtol=4e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 15, 16])
+def test_sums_over_lanes_come_out_in_order(n):
+    x = np.random.default_rng(n).normal(size=(n, 16)).astype(np.float32)
+    found = through(lambda lanes, b, v: lanes.sum_lanes(b, v), *x)
+    np.testing.assert_allclose(found[:n], x.sum(1), rtol=1e-4, atol=1e-5)

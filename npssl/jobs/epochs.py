@@ -62,8 +62,8 @@ class Epochs:
         shift, groups = np.zeros(1, np.float32), -(-(model.negative + 1) // 6)
         if tree:
             start, nodes, code = huffman(counts)
-            nodes, code = (V - 2 - nodes).astype(np.int32), code.astype(np.int32)  # root first
-            groups = -(-int(np.diff(start).max()) // 6)
+            start, nodes, code = in_sixes(start, V - 2 - nodes, code, pad=V - 1)  # root first
+            groups = int(np.diff(start).max())
         elif model.objective == "nce":
             shift = np.full(V, -math.log(model.negative), np.float32)
         self._tables = (
@@ -142,6 +142,35 @@ class Epochs:
         """End the threads."""
         if self._pool is not None:
             self._pool.shutdown()
+
+
+def in_sixes(start, nodes, code, pad):
+    """Huffman paths in groups of six nodes, as the kernels take them.
+
+    Parameters
+    ----------
+    start, nodes, code     of `npssl.data.sampling.huffman`
+    pad : int              what fills up the last group of a path
+
+    Returns
+    -------
+    start : (V + 1,) int64     word w has groups start[w] .. start[w + 1] - 1
+    nodes : (6 groups,) int32
+    kinds : (groups,) int32    the turns of a group as digits in base 3, 2 = padding
+
+    Examples
+    --------
+    >>> start, nodes, kinds = in_sixes(np.array([0, 2]), np.array([7, 8]), np.array([1, 0]), 9)
+    >>> start.tolist(), nodes.tolist(), kinds.tolist()
+    ([0, 1], [7, 8, 9, 9, 9, 9], [721])
+    """
+    lengths = np.diff(start)
+    first = np.append(0, (-(-lengths // 6)).cumsum())
+    at = np.repeat(6 * first[:-1] - start[:-1], lengths) + np.arange(start[-1])
+    grouped, digits = np.full(6 * first[-1], pad), np.full(6 * first[-1], 2)
+    grouped[at], digits[at] = nodes, code
+    kinds = digits.reshape(-1, 6) @ 3 ** np.arange(6)
+    return first.astype(np.int64), grouped.astype(np.int32), kinds.astype(np.int32)
 
 
 def _parts(ids, threads):

@@ -256,7 +256,7 @@ class SkipGram:
             min_count=self.min_count,
             max_size=self.max_vocabulary,
             tokens=self.tokens,
-            threads=self.threads or 1,
+            threads=1,  # one reads as fast as two here, and leaves less memory behind
             ids_file=ids_file,
             progress=show,
         )
@@ -293,7 +293,10 @@ class SkipGram:
         self.history += self._steps(epochs, text, self._folder, progress)
         self.training_seconds = time.perf_counter() - begun
         if fresh and self.history and not epochs.tally[1]:
-            raise ValueError("corpus: no two words stand in one sentence, so there are no pairs")
+            raise ValueError(
+                "corpus: no two words stand in one sentence, so there are no pairs (the text "
+                f"has {text.words} known words; sample={self.sample} thins out the frequent ones)"
+            )
         self._epochs = epochs
         if bags is None:
             table = epochs.input[: len(self.vocabulary), : self.dim]

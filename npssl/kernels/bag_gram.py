@@ -17,8 +17,8 @@ import numpy as np
 from numba import types
 
 from npssl.kernels.gram import (
-    GROUP,
     address,
+    all_labels,
     d,
     f2,
     f3,
@@ -26,6 +26,7 @@ from npssl.kernels.gram import (
     i1,
     i64,
     k,
+    kind_of_negatives,
     l1,
     longest,
     merge,
@@ -40,7 +41,7 @@ from npssl.kernels.gram import (
     w1,
 )
 from npssl.kernels.jit import jit
-from npssl.kernels.tile import OUTPUTS, SCRATCH, add_row, tile1
+from npssl.kernels.tile import GROUP, OUTPUTS, add_row, tile1
 
 
 @jit(inline="always")
@@ -104,7 +105,7 @@ def train(
     shift,
     start,
     nodes,
-    code,
+    kinds,
     groups,
     bag_start,  # (V + 1,) where the rows of a word begin in bag_rows, else (1,): its own row
     bag_rows,
@@ -124,14 +125,14 @@ def train(
     table = (row, hot_output.ctypes.data, output.ctypes.data)
     noise = (key, alias, shift)
     pad = output.ctypes.data + (output.shape[0] - 1) * row
+    label = all_labels()
+    p_label = label.ctypes.data
     rows = np.full(groups * OUTPUTS, pad, np.int64)
-    label = np.zeros((groups + 1) * GROUP, np.float32)
-    bias = np.zeros((groups + 1) * GROUP, np.float32)
-    if not tree:
-        for q in range(groups * OUTPUTS):
-            value = 1.0 if q == 0 else (0.0 if q <= negative else 0.5)
-            label[q // OUTPUTS * GROUP + q % OUTPUTS] = value
-    scratch = np.zeros(SCRATCH, np.float32)
+    labels = np.empty(groups, np.int64)
+    for g in range(groups):
+        labels[g] = p_label + 4 * GROUP * kind_of_negatives(g, negative)
+    bias = np.zeros(groups * GROUP, np.float32)
+    scratch = np.zeros(16 + groups * GROUP, np.float32)
     words, places = np.empty(longest(ids) + 1, np.int64), np.empty(longest(ids) + 1, np.int64)
     bag = np.empty(2 * window * widest(bag_start), np.int64)
     x, hot_x = input.ctypes.data, hot_input.ctypes.data
@@ -141,7 +142,7 @@ def train(
     one = np.empty(1, np.int64)
     p_h = room.ctypes.data + 4 * begin
     p_one, p_rows, p_scratch = one.ctypes.data, rows.ctypes.data, scratch.ctypes.data
-    p_label, p_bias = label.ctypes.data, bias.ctypes.data
+    p_labels, p_bias = labels.ctypes.data, bias.ctypes.data
     loss, pairs, since, p = 0.0, 0.0, 0, 0
     while p < ids.size:
         now = np.float32(max(floor, rate - slope * p))
@@ -174,41 +175,23 @@ def train(
                     continue
                 else:
                     t = words[j]
+                used, together = groups, 1
                 if tree:
-                    used = path(rows, 0, 0, label, t, start, nodes, code, hot, table, pad)
+                    used = path(rows, 0, labels, 0, t, start, nodes, kinds, p_label, hot, table)
+                    together = used  # groups that take their step at once
                 else:
-                    used = negatives(
-                        rows,
-                        0,
-                        0,
-                        label,
-                        bias,
-                        t,
-                        places[i],
-                        at * negative,
-                        negative,
-                        2 * window * negative,
-                        hot,
-                        noise,
-                        table,
-                    )
+                    turn, stride, where = at * negative, 2 * window * negative, places[i]
+                    negatives(rows, 0, bias, 0, t, where, turn, negative, stride, hot, noise, table)
                 at += 1
-                for g in range(used):
-                    tile1(
-                        p_one,
-                        p_rows + 8 * OUTPUTS * g,
-                        row,
-                        now,
-                        p_label + 4 * GROUP * g,
-                        p_bias + 4 * GROUP * g,
-                        p_scratch,
-                    )
+                for g in range(0, used, together):
+                    here, bias_here = p_rows + 8 * OUTPUTS * g, p_bias + 4 * GROUP * g
+                    tile1(p_one, here, together, row, now, p_labels + 8 * g, bias_here, p_scratch)
             pairs += at
             for c in range(width):
                 h[c] -= h_before[c]
             for r in range(n):
                 add_row(bag[r], p_h, part if share else np.float32(1.0), row)
-        loss += take_loss(scratch)
+        loss += take_loss(scratch) + 0 * label[0, 0]  # an array lives while its name is used
         since += n_words
         if hot and since >= every:
             since = 0

@@ -10,10 +10,10 @@ from numba import types
 
 from npssl.kernels.draws import _MIX1, _MIX2, _STEP, SLOTS
 from npssl.kernels.jit import jit
-from npssl.kernels.tile import OUTPUTS, SCRATCH, prefetch
+from npssl.kernels.lanes import LANES
+from npssl.kernels.tile import GROUP, OUTPUTS, prefetch
 
 LINE = 64  # bytes of a cache line
-GROUP = 48  # floats of labels for a group: 6 inputs x 6 outputs, padded to whole vectors
 
 u64, i64 = np.uint64, np.int64
 
@@ -108,14 +108,34 @@ def read_sentence(ids, p, first, keep, key, words, places):
 
 
 @jit(inline="always")
-def fill(values, g, j, value):
-    """Write one output's value for all six inputs of group g."""
-    for i in range(OUTPUTS):
-        values[g * GROUP + i * OUTPUTS + j] = value
+def all_labels():
+    """(729, GROUP) labels of every kind of group, for all six inputs.
+
+    Output j has digit j of the row's number, in base 3: 0 -> label 1, 1 -> label 0,
+    2 -> label 1/2, padding.  For a Huffman code the digits are its turns.
+    """
+    label = np.zeros((3**OUTPUTS, GROUP), np.float32)
+    for number in range(3**OUTPUTS):
+        rest = number
+        for j in range(OUTPUTS):
+            for i in range(OUTPUTS):
+                label[number, i * OUTPUTS + j] = (1.0, 0.0, 0.5)[rest % 3]
+            rest //= 3
+    return label
 
 
 @jit(inline="always")
-def negatives(rows, o, at, label, bias, t, place, first, count, stride, hot, noise, table):
+def kind_of_negatives(g, negative):
+    """The number, for `all_labels`, of group g of a positive and its negatives."""
+    number = 0
+    for j in range(OUTPUTS - 1, -1, -1):
+        place = g * OUTPUTS + j
+        number = 3 * number + (0 if place == 0 else (1 if place <= negative else 2))
+    return number
+
+
+@jit(inline="always")
+def negatives(rows, o, bias, at, t, place, first, count, stride, hot, noise, table):
     """Outputs of target t with negatives number ``first`` .. ``first + count - 1`` here.
 
     Writes addresses from rows[o] on and, for NCE, biases from group ``at`` on.
@@ -128,24 +148,21 @@ def negatives(rows, o, at, label, bias, t, place, first, count, stride, hot, noi
         rows[o + j] = address(w, row, hot, mine, shared)
         fetch(rows[o + j], row)
         if shift.size > 1:
-            fill(bias, at + j // OUTPUTS, j % OUTPUTS, shift[w])
-    return (count + OUTPUTS) // OUTPUTS
+            for i in range(OUTPUTS):
+                bias[(at + j // OUTPUTS) * GROUP + i * OUTPUTS + j % OUTPUTS] = shift[w]
 
 
 @jit(inline="always")
-def path(rows, o, at, label, t, start, nodes, code, hot, table, pad):
-    """Outputs of target t on its way from the root: label 1 - code, as in word2vec.c."""
+def path(rows, o, labels, at, t, start, nodes, kinds, p_label, hot, table):
+    """Outputs of target t on its way from the root; returns how many groups they are."""
     row, mine, shared = table
-    a, length = start[t], start[t + 1] - start[t]
-    groups = (length + OUTPUTS - 1) // OUTPUTS
+    first = start[t]
+    groups = start[t + 1] - first
     for j in range(groups * OUTPUTS):
-        if j < length:
-            rows[o + j] = address(i64(nodes[a + j]), row, hot, mine, shared)
-            fetch(rows[o + j], row)
-            fill(label, at + j // OUTPUTS, j % OUTPUTS, np.float32(1 - code[a + j]))
-        else:
-            rows[o + j] = pad
-            fill(label, at + j // OUTPUTS, j % OUTPUTS, np.float32(0.5))
+        rows[o + j] = address(i64(nodes[first * OUTPUTS + j]), row, hot, mine, shared)
+        fetch(rows[o + j], row)
+    for g in range(groups):
+        labels[at + g] = p_label + 4 * GROUP * kinds[first + g]
     return groups
 
 
@@ -153,7 +170,7 @@ def path(rows, o, at, label, t, start, nodes, code, hot, table, pad):
 def take_loss(scratch):
     """Empty the lanes in which the tiles sum the loss."""
     total = 0.0
-    for q in range(SCRATCH - 16, SCRATCH):
+    for q in range(LANES):
         total += np.float64(scratch[q])
         scratch[q] = 0
     return total

@@ -11,14 +11,15 @@ import numpy as np
 from numba import types
 
 from npssl.kernels.gram import (
-    GROUP,
     address,
+    all_labels,
     d,
     f2,
     f3,
     fetch,
     i1,
     k,
+    kind_of_negatives,
     l1,
     longest,
     merge,
@@ -33,15 +34,15 @@ from npssl.kernels.gram import (
     w1,
 )
 from npssl.kernels.jit import jit
-from npssl.kernels.tile import OUTPUTS, SCRATCH, tile1, tile2, tile3, tile4, tile5, tile6
+from npssl.kernels.tile import GROUP, OUTPUTS, tile1, tile2, tile3, tile4, tile5, tile6
 
 AHEAD = 2  # positions between a prefetch and its use
 RING = 4  # positions whose outputs are held: a power of two above AHEAD
 
 
 @jit(inline="always")
-def step(inputs, n, outputs, row, rate, label, bias, scratch):
-    """All tiles of n inputs against six outputs: parts of at most six, as even as can be."""
+def step(inputs, n, outputs, groups, row, rate, labels, bias, scratch):
+    """All tiles of n inputs against some outputs: parts of at most six, as even as can be."""
     here = inputs
     while n > 0:
         if n > 11 or n == 6:
@@ -51,17 +52,17 @@ def step(inputs, n, outputs, row, rate, label, bias, scratch):
         else:
             part = n
         if part == 6:
-            tile6(here, outputs, row, rate, label, bias, scratch)
+            tile6(here, outputs, groups, row, rate, labels, bias, scratch)
         elif part == 5:
-            tile5(here, outputs, row, rate, label, bias, scratch)
+            tile5(here, outputs, groups, row, rate, labels, bias, scratch)
         elif part == 4:
-            tile4(here, outputs, row, rate, label, bias, scratch)
+            tile4(here, outputs, groups, row, rate, labels, bias, scratch)
         elif part == 3:
-            tile3(here, outputs, row, rate, label, bias, scratch)
+            tile3(here, outputs, groups, row, rate, labels, bias, scratch)
         elif part == 2:
-            tile2(here, outputs, row, rate, label, bias, scratch)
+            tile2(here, outputs, groups, row, rate, labels, bias, scratch)
         else:
-            tile1(here, outputs, row, rate, label, bias, scratch)
+            tile1(here, outputs, groups, row, rate, labels, bias, scratch)
         here += 8 * part
         n -= part
 
@@ -77,9 +78,9 @@ def train(
     keep,  # (V,) a word is kept when its 32 bits are at most this
     alias,  # (V,) noise
     shift,  # (V,) -log(K p_noise) for NCE, else (1,)
-    start,  # (V + 1,) Huffman paths for hierarchical softmax, else (1,)
-    nodes,
-    code,
+    start,  # (V + 1,) hierarchical softmax: word w has groups start[w] .. of nodes; else (1,)
+    nodes,  # six rows of ``output`` a group, the last one padded
+    kinds,  # which labels a group has, see `all_labels`
     groups,  # groups of six outputs, at most
     window,
     negative,
@@ -96,22 +97,19 @@ def train(
     noise = (key, alias, shift)
     pad = output.ctypes.data + (output.shape[0] - 1) * row
     slots = groups * OUTPUTS
+    label = all_labels()
+    p_label = label.ctypes.data
     ring = np.full(RING * slots, pad, np.int64)
+    labels = np.empty(RING * groups, np.int64)
+    for q in range(RING * groups):
+        labels[q] = p_label + 4 * GROUP * kind_of_negatives(q % groups, negative)
     used = np.full(RING, groups, np.int64)
-    label = np.zeros((RING * groups + 1) * GROUP, np.float32)
-    bias = np.zeros((RING * groups + 1) * GROUP, np.float32)
-    if not tree:
-        for q in range(RING * groups):
-            for j in range(OUTPUTS):
-                place = (q % groups) * OUTPUTS + j
-                value = 1.0 if place == 0 else (0.0 if place <= negative else 0.5)
-                for i in range(OUTPUTS):
-                    label[q * GROUP + i * OUTPUTS + j] = value
-    scratch = np.zeros(SCRATCH, np.float32)
+    bias = np.zeros(RING * groups * GROUP, np.float32)
+    scratch = np.zeros(16 + groups * GROUP, np.float32)
     words, places = np.empty(longest(ids) + 1, np.int64), np.empty(longest(ids) + 1, np.int64)
     inputs = np.empty(2 * window + 8, np.int64)
     p_ring, p_inputs, p_scratch = ring.ctypes.data, inputs.ctypes.data, scratch.ctypes.data
-    p_label, p_bias = label.ctypes.data, bias.ctypes.data
+    p_labels, p_bias = labels.ctypes.data, bias.ctypes.data
     loss, pairs, since, p = 0.0, 0.0, 0, 0
     while p < ids.size:
         now = np.float32(max(floor, rate - slope * p))
@@ -122,23 +120,10 @@ def train(
                 t, q = words[soon], soon & (RING - 1)
                 o, g = q * slots, q * groups
                 if tree:
-                    used[q] = path(ring, o, g, label, t, start, nodes, code, hot, table, pad)
+                    used[q] = path(ring, o, labels, g, t, start, nodes, kinds, p_label, hot, table)
                 else:
-                    negatives(
-                        ring,
-                        o,
-                        g,
-                        label,
-                        bias,
-                        t,
-                        places[soon],
-                        0,
-                        negative,
-                        negative,
-                        hot,
-                        noise,
-                        table,
-                    )
+                    where = places[soon]
+                    negatives(ring, o, bias, g, t, where, 0, negative, negative, hot, noise, table)
                 if soon + window < n_words:
                     fetch(address(words[soon + window], row, hot, hot_x, x), row)
             if i < 0:
@@ -149,19 +134,13 @@ def train(
                     inputs[n] = address(words[j], row, hot, hot_x, x)
                     n += 1
             q = i & (RING - 1)
-            for g in range(q * groups, q * groups + used[q]):
-                step(
-                    p_inputs,
-                    n,
-                    p_ring + 8 * OUTPUTS * g,
-                    row,
-                    now,
-                    p_label + 4 * GROUP * g,
-                    p_bias + 4 * GROUP * g,
-                    p_scratch,
-                )
+            together = used[q] if tree else 1  # groups that take their step at once
+            for g in range(q * groups, q * groups + used[q], together):
+                here = p_ring + 8 * OUTPUTS * g
+                bias_here = p_bias + 4 * GROUP * g
+                step(p_inputs, n, here, together, row, now, p_labels + 8 * g, bias_here, p_scratch)
             pairs += n
-        loss += take_loss(scratch)
+        loss += take_loss(scratch) + 0 * label[0, 0]  # an array lives while its name is used
         since += n_words
         if hot and since >= every:
             since = 0

@@ -33,24 +33,55 @@ from npssl.kernels.lanes import FAST, I8, I32, I64, LANES
 OUTPUTS = 6  # rows y in a tile
 INPUTS = 6  # rows x in a tile, at most
 _TOGETHER = 3  # inputs whose 3 x 6 sums are in registers at a time
-SCRATCH = 64  # floats: 48 for g, then 16 in which the loss is summed
+GROUP = 48  # floats of labels, biases or g for a group: 36, padded to whole vectors
+_LOSS = 64  # bytes of scratch in which the loss is summed; then come the g of each group
 
 
 def _tile(n, m=OUTPUTS):
     @intrinsic
-    def tile(typingctx, inputs, outputs, end, rate, label, bias, scratch):
-        """inputs, outputs: addresses of arrays of row addresses; label, bias: of n m floats."""
+    def tile(typingctx, inputs, outputs, groups, end, rate, labels, bias, scratch):
+        """One step of n inputs against groups of six outputs, all at once.
+
+        inputs, outputs: addresses of arrays of row addresses; labels: of an array with the
+        address of each group's 36 labels; bias: of GROUP floats a group; scratch: of 16
+        floats and GROUP more a group.
+        """
 
         def codegen(context, b, signature, args):
-            inputs, outputs, end, rate, label, bias, scratch = args
+            inputs, outputs, groups, end, rate, labels, bias, scratch = args
             x = [lanes.load_int(b, inputs, i) for i in range(n)]
-            y = [lanes.load_int(b, outputs, j) for j in range(m)]
-            _push(b, _scores(b, x, y, end), n * m, rate, label, bias, scratch)
-            _update(b, x, y, end, scratch)
+
+            def place(g):
+                """Rows of group g, and where its biases and its g stand."""
+                first = b.add(outputs, b.mul(g, I64(8 * m)))
+                y = [lanes.load_int(b, first, j) for j in range(m)]
+                away = b.mul(g, I64(4 * GROUP))
+                return y, b.add(bias, away), b.add(scratch, b.add(away, I64(_LOSS)))
+
+            def score(g, _):
+                y, biases, gs = place(g)
+                label = lanes.load_int(b, b.add(labels, b.mul(g, I64(8))), 0)
+                _push(b, _scores(b, x, y, end), n * m, rate, label, biases, gs, scratch)
+                return []
+
+            def update(offset, _):
+                xs = [lanes.load(b, row, offset) for row in x]
+
+                def group(g, gains):
+                    y, _, gs = place(g)
+                    return _gains(b, xs, y, offset, gs, gains)
+
+                gains = lanes.loop(b, groups, [lanes.const(0.0)] * n, group, step=1)
+                for row, gain in zip(x, gains):
+                    _add_to_row(b, row, offset, gain)
+                return []
+
+            lanes.loop(b, groups, [], score, step=1)
+            lanes.loop(b, end, [], update)
             return context.get_dummy_value()
 
         p = types.intp
-        return types.void(p, p, p, types.float32, p, p, p), codegen
+        return types.void(p, p, p, p, types.float32, p, p, p), codegen
 
     return tile
 
@@ -76,8 +107,8 @@ def _scores(b, x, y, end):
     return sums
 
 
-def _push(b, sums, count, rate, label, bias, scratch):
-    """scores -> g, written to scratch; adds the loss of these pairs to scratch[48:]."""
+def _push(b, sums, count, rate, label, bias, gs, scratch):
+    """scores -> g, written to ``gs``; adds the loss of these pairs to the scratch."""
     speed, product, linear = lanes.splat(b, rate), None, None
     for q in range(0, count, LANES):
         here = I64(4 * q)
@@ -89,7 +120,7 @@ def _push(b, sums, count, rate, label, bias, scratch):
         one_e = b.fadd(e, lanes.const(1.0), flags=FAST)
         sigmoid = b.fdiv(lanes.const(1.0), one_e, flags=FAST)
         g = b.fmul(speed, b.fsub(wanted, sigmoid, flags=FAST), flags=FAST)
-        lanes.store(b, g, scratch, here)
+        lanes.store(b, g, gs, here)
         # log(1 + e) + (1 - label) score, summed over chunks: the logarithm of a product,
         # which stays below 2^120 because of the clamp
         real = b.fcmp_ordered("!=", wanted, lanes.const(0.5))
@@ -102,39 +133,25 @@ def _push(b, sums, count, rate, label, bias, scratch):
         product = factor if product is None else b.fmul(product, factor, flags=FAST)
         linear = term if linear is None else b.fadd(linear, term, flags=FAST)
     loss = b.fadd(lanes.log(b, product), linear, flags=FAST)
-    place = I64(4 * (SCRATCH - LANES))
-    loss = b.fadd(loss, lanes.load(b, scratch, place), flags=FAST)
-    lanes.store(b, loss, scratch, place)
+    loss = b.fadd(loss, lanes.load(b, scratch, I64(0)), flags=FAST)
+    lanes.store(b, loss, scratch, I64(0))
 
 
-def _update(b, x, y, end, scratch):
-    """x += g y and y += g' x, chunk after chunk; every row is read and written once.
+def _gains(b, xs, y, offset, gs, gains):
+    """One chunk of one group: y += g' x in place; returns the gains of x with g y added.
 
-    A row is read again before it is added to, so a row that stands twice in a
-    tile gets both its gradients.
+    Each g is read once and used twice.  A row is read again before it is added to, so a
+    row that stands twice in a group gets both its gradients.
     """
-    n, m = len(x), len(y)
-
-    def body(offset, _):
-        xs = [lanes.load(b, row, offset) for row in x]
-        ys = [lanes.load(b, row, offset) for row in y]
-        gains = [None] * n
-        for j in range(m):
-            gain = None
-            for i in range(n):  # each g is read once and used twice
-                g = lanes.load_splat(b, scratch, I64(4 * (i * m + j)))
-                gains[i] = _add_product(b, g, ys[j], gains[i])
-                gain = _add_product(b, g, xs[i], gain)
-            _add_to_row(b, y[j], offset, gain)
-        for row, gain in zip(x, gains):
-            _add_to_row(b, row, offset, gain)
-        return []
-
-    lanes.loop(b, end, [], body)
-
-
-def _add_product(b, x, y, total):
-    return b.fmul(x, y, flags=FAST) if total is None else lanes.mul_add(b, x, y, total)
+    ys, gains = [lanes.load(b, row, offset) for row in y], list(gains)
+    for j, row in enumerate(y):
+        gain = None
+        for i, x in enumerate(xs):
+            g = lanes.load_splat(b, gs, I64(4 * (i * len(y) + j)))
+            gains[i] = lanes.mul_add(b, g, ys[j], gains[i])
+            gain = b.fmul(g, x, flags=FAST) if gain is None else lanes.mul_add(b, g, x, gain)
+        _add_to_row(b, row, offset, gain)
+    return gains
 
 
 def _add_to_row(b, row, offset, gain):

@@ -48,14 +48,14 @@ def sentences(ids, first, key, keep):
 
 
 def outputs_of(t, place, objective, *, first=0, stride=None):
-    """The outputs of target t, six at a time: rows of the output table, and the op on them."""
-    negative, key, alias, shift, start, nodes, code = objective
-    if len(start) > 1:
-        way = slice(start[t], start[t + 1])
-        rows, turns = nodes[way].astype(np.int64), code[way]
-        for g in range(0, len(rows), TOGETHER):
-            turn = turns[g : g + TOGETHER]
-            yield rows[g : g + TOGETHER], lambda x, y, c=turn: hierarchical_softmax(x, y, code=c)
+    """The outputs of target t that take a step at once: rows of the output table, and the op."""
+    negative, key, alias, shift, start, nodes, kinds = objective
+    if len(start) > 1:  # all of a path at once: its nodes differ
+        digits = kinds[start[t] : start[t + 1], None] // 3 ** np.arange(TOGETHER) % 3
+        rows = nodes[TOGETHER * start[t] : TOGETHER * start[t + 1]].astype(np.int64)
+        real = digits.ravel() < 2
+        code = digits.ravel()[real]
+        yield rows[real], lambda x, y: hierarchical_softmax(x, y, code=code)
         return
     noise = noise_words(
         [t], [place], key, alias, first=first, count=negative, stride=stride or negative
@@ -85,7 +85,7 @@ def skip_gram(
     shift,
     start,
     nodes,
-    code,
+    kinds,
     groups,
     window,
     negative,
@@ -97,7 +97,7 @@ def skip_gram(
 ):
     """As `npssl.kernels.skip_gram.train`; one thread, so the hot rows are not used."""
     loss = pairs = 0
-    objective = negative, key, alias, shift, start, nodes, code
+    objective = negative, key, alias, shift, start, nodes, kinds
     for at, words, places in sentences(ids, first, key, keep):
         now = max(floor, rate - slope * at)
         near, offsets = neighbours(words, places, key, window)
@@ -126,7 +126,7 @@ def bag_gram(
     shift,
     start,
     nodes,
-    code,
+    kinds,
     groups,
     bag_start,
     bag_rows,
@@ -142,7 +142,7 @@ def bag_gram(
 ):
     """As `npssl.kernels.bag_gram.train`; one thread, so the hot rows are not used."""
     loss = pairs = 0
-    objective = negative, key, alias, shift, start, nodes, code
+    objective = negative, key, alias, shift, start, nodes, kinds
     whole = np.float32(1.0)
 
     def rows_of(words):
