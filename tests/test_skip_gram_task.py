@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from npssl import kernels
 from npssl.check import check, functional
 from npssl.data.sampling import alias_table, huffman, keep_probability, noise_distribution
+from npssl.jobs.epochs import in_sixes
 from npssl.kernels import draws
 from npssl.optim import SGD, AdamW, linear
 from npssl.params import Params
@@ -366,10 +367,10 @@ def test_what_the_scores_of_sampled_objectives_mean(objective, scale):
 def arguments(task, t, params, key, rate):
     """What `npssl.tasks.epoch` and the kernels take."""
     tree = task._tree or (np.zeros(1, np.int64), np.zeros(1, np.int32), np.zeros(1, np.int32))
-    start, nodes, code = tree
     groups = -(-(1 + task.negative) // 6)
-    if len(start) > 1:
-        groups = -(-int(np.diff(start).max()) // 6)
+    if len(tree[0]) > 1:
+        tree = in_sixes(*tree, pad=0)
+        groups = int(np.diff(tree[0]).max())
     is_nce = task.objective == "nce"
     shift = np.full(len(task.counts) if is_nce else 1, -math.log(task.negative), np.float32)
     noise = alias_table(noise_distribution(task.counts))
@@ -379,9 +380,8 @@ def arguments(task, t, params, key, rate):
     if task.cbow or task.arrow == "paper":
         none = np.zeros(1, np.int64), np.zeros(1, np.int32)
         bags = (*(task.subwords or none), int(task.cbow), 1)
-    way = start, nodes.astype(np.int32), code.astype(np.int32), groups
     rates = task.window, task.negative, np.uint64(key), rate, 0.0, 0.0, 100
-    return t.astype(np.int32), 0, *tables, *way, *bags, *rates
+    return t.astype(np.int32), 0, *tables, *tree, groups, *bags, *rates
 
 
 def text_of_one_tile(task):
