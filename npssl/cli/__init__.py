@@ -31,6 +31,15 @@ def parser():
     return root
 
 
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Defaults are shown where there is something to show."""
+
+    def _get_help_string(self, action):
+        if action.default in (None, False):
+            return action.help
+        return super()._get_help_string(action)
+
+
 def command(commands, name, run, *, help, example):
     """A sub-command as all of them are: with ``--json``, an example, and ``run``."""
     sub = commands.add_parser(
@@ -38,7 +47,7 @@ def command(commands, name, run, *, help, example):
         help=help,
         description=help[0].upper() + help[1:] + ".",
         epilog=f"example: {example}",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=_Help,
     )
     sub.add_argument("--json", action="store_true", help="print one JSON object, for programs")
     sub.set_defaults(run=run)
