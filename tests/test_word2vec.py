@@ -50,6 +50,7 @@ def test_word2vec_c_variant(objective):
     model = SkipGram(**ONE | dict(epochs=8), objective=objective, variant="word2vec.c")
     model.fit(two_topics())
     assert topics_apart(model) and model.vectors.index_to_key[0] == "</s>"
+    assert len(model.history) == 8 and model.training_seconds > 0
 
 
 def test_one_thread_gives_the_same_bytes_and_seeds_differ():

@@ -95,7 +95,7 @@ class SkipGram:
         positive pair, float64), ``words_per_second``.
     vocabulary : Vocabulary
     training_seconds : float
-        Time that the steps took, without reading the text.
+        Time that the steps took, without reading the text (variant "word2vec.c": with it).
     """
 
     dim: int = 100
@@ -346,6 +346,7 @@ class SkipGram:
                 rows.append(_epoch_row(metrics))
 
         tree = self.objective == "hierarchical-softmax"
+        begun = time.perf_counter()
         with bar:
             words, counts, table, _ = word2vec_c.fit(
                 corpus,
@@ -361,6 +362,7 @@ class SkipGram:
                 run=self._folder,
                 progress=show,
             )
+        self.training_seconds = time.perf_counter() - begun  # here with reading
         self.vocabulary, self.history = Vocabulary(words, counts), rows
         self._vectors = WordVectors(words, table, counts)
         return self
