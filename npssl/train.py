@@ -187,6 +187,8 @@ class Run:
         self._saved = time.monotonic()
 
     def _open(self, resume):
+        for part in self.folder.glob(".*.part"):  # what a kill left of a file being written
+            part.unlink()
         path = self.folder / "config.json"
         self._new = not path.exists()
         if not self._new:

@@ -132,6 +132,16 @@ def test_kill_at_any_instant_loses_no_file(tmp_path):
         assert run.restore(state) == 300
         assert [row["step"] for row in run.rows()] == [*range(1, 301)]
     assert p.flat.tobytes() == whole.flat.tobytes()
+    names = {"config.json", "metrics.jsonl", "checkpoint.npz", "lock"}
+    assert {f.name for f in folder.iterdir()} == names
+
+
+def test_half_a_file_that_a_kill_left_is_removed(tmp_path):
+    with Run(tmp_path / "r", {}):
+        pass
+    (tmp_path / "r" / ".checkpoint.npz.abc.part").write_bytes(b"half")
+    with Run(tmp_path / "r", {}, resume=True):
+        assert not [*(tmp_path / "r").glob(".*")]
 
 
 def test_a_full_disk_leaves_the_last_checkpoint(tmp_path):

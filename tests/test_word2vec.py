@@ -108,6 +108,25 @@ def test_more_text_with_new_words():
     assert model.vocabulary.counts[model.vocabulary["the"]] > 800
 
 
+def test_known_words_go_on_learning_however_rare_they_are_in_the_new_text():
+    model = SkipGram(**ONE | dict(epochs=2, min_count=5)).fit(two_topics(300))
+    count = model.vocabulary.counts[model.vocabulary["apple"]]
+    model.partial_fit([["new", "words"]] * 9 + [["apple", "once"]])
+    assert "new" in model.vocabulary and "once" not in model.vocabulary
+    assert model.vocabulary.counts[model.vocabulary["apple"]] == count + 1
+
+
+@pytest.mark.parametrize(
+    "settings", [dict(variant="word2vec.c"), dict(objective="nce"), dict(subwords=(3, 4))]
+)
+def test_what_cannot_go_on_says_so_and_keeps_what_it_has(settings):
+    model = SkipGram(**ONE, **settings, buckets=99).fit(two_topics(50))
+    before = model.vectors
+    with pytest.raises(ValueError, match="partial_fit: expected objective"):
+        model.partial_fit(two_topics(50))
+    assert model.vectors is before
+
+
 def test_subwords_know_words_never_seen():
     text = [["walking", "walked", "walks"], ["singing", "sang", "sings"]] * 300
     model = SkipGram(**ONE | dict(epochs=3), subwords=(3, 5), buckets=5000).fit(text)
@@ -215,6 +234,9 @@ def test_killed_and_resumed_is_as_if_never_stopped(text, tmp_path, model):
     result = npssl("train", model, "--out", broken, "--resume", "--json")
     assert result.returncode == 0, result.stderr
     assert len(json.loads(result.stdout)["history"]) == 60
+    again = npssl("train", model, "--out", broken, "--resume", "--json")
+    assert len(json.loads(again.stdout)["history"]) == 60, "nothing was left to do"
+    assert {f.name for f in broken.iterdir()} == {f.name for f in whole.iterdir()}
     for name in ("vectors.bin", "vocabulary.txt", "config.json", "metrics.jsonl"):
         assert (whole / name).read_bytes() == (broken / name).read_bytes(), name
 
@@ -224,10 +246,13 @@ def test_faults_of_the_command_are_one_line(text, tmp_path):
     junk = tmp_path / "junk"
     junk.write_bytes(bytes(range(256)) * 40)
     (tmp_path / "empty").write_text("")
+    single = tmp_path / "single"
+    single.write_text("one\ntwo\n" * 9)
     for arguments, status, said in (
         (["--corpus", tmp_path / "none"], 2, "none: no such file"),
         (["--corpus", tmp_path / "empty"], 2, "empty"),
         (["--corpus", text, "--dim", "0"], 2, "dim: expected an integer"),
+        (["--corpus", single, "--min-count", "1", "--hold-out", "0"], 2, "no two words stand"),
         (["--corpus", text, "--min-count", "99999"], 2, "min_count: no word occurs"),
         (["--corpus", text, "--out", text], 2, "expected a folder, found a file"),
         (["--resume"], 2, "no run to resume"),

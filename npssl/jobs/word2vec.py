@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -175,29 +176,31 @@ class SkipGram:
     def partial_fit(self, corpus, *, progress: bool | None = None):
         """Go on with more text: new words join, old ones keep what they learnt.
 
-        Counts add up, and so do the words' probabilities of being kept or drawn;
-        the learning rate starts at alpha again.  Not for the Huffman tree, which
-        would be another one, and not for sub-words.
+        A new word joins if it occurs ``min_count`` times there; counts add up, and
+        with them the chances of being kept or drawn; the learning rate starts at
+        alpha again.  Not for the Huffman tree, which would be another one, and not
+        for sub-words.
         """
-        if self._epochs is None:
-            return self.fit(corpus, progress=progress)
         if self.objective != "negative-sampling" or self.subwords or self.variant == "word2vec.c":
             raise ValueError(
                 "partial_fit: expected objective 'negative-sampling' without sub-words, found "
                 f"{self.objective!r}, subwords={self.subwords}, variant={self.variant!r}"
             )
+        if self._epochs is None:
+            return self.fit(corpus, progress=progress)
         old, before = self.vocabulary, self._epochs
+        self._folder = None
         with ExitStack() as stack:
-            text = self._read(corpus, stack, progress)
-            new = text.vocabulary
+            text = self._read(corpus, stack, progress, min_count=1)
             counts = dict(zip(old.words, old.counts.tolist()))
-            for word, count in zip(new.words, new.counts.tolist()):
-                counts[word] = counts.get(word, 0) + count
+            for word, count in zip(text.vocabulary.words, text.vocabulary.counts.tolist()):
+                if word in counts or count >= self.min_count:
+                    counts[word] = counts.get(word, 0) + count
             joined = Vocabulary.from_counts(counts)
-            place = np.array([joined.index[w] for w in new.words], np.int32)
+            place = np.array([joined.index.get(w, -2) for w in text.vocabulary.words], np.int32)
             ids = text.read(0, text.size)
-            ids = np.where(ids < 0, ids, place[ids]).astype(np.int32)
-            text = Corpus(joined, ids, text.raw_words, text.words)
+            ids = np.where(ids < 0, ids, place[ids])
+            text = Corpus(joined, ids[ids > -2], text.raw_words)
             rows = np.array([joined.index[w] for w in old.words])
 
             def carry(epochs):
@@ -205,7 +208,6 @@ class SkipGram:
                 epochs.input[rows] = before.input[: len(old)]
                 epochs.output[rows] = before.output[: len(old)]
 
-            self._folder = None
             self._train(text, stack, progress, fresh=False, begin=carry)
         return self
 
@@ -235,7 +237,7 @@ class SkipGram:
 
     # what fit is made of ------------------------------------------------------------------
 
-    def _read(self, corpus, stack, progress) -> Corpus:
+    def _read(self, corpus, stack, progress, min_count=None) -> Corpus:
         """Encode the text, on disk where it is large."""
         on_disk = self.ids_on_disk
         if on_disk is None:
@@ -243,6 +245,8 @@ class SkipGram:
         ids_file = None
         if on_disk:
             near = self._folder.folder if self._folder else None
+            for left in near.glob("npssl-*") if near else ():  # by a run that was killed
+                shutil.rmtree(left, ignore_errors=True)
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="npssl-", dir=near))
             ids_file = Path(folder) / "ids"
         bar = stack.enter_context(_bar(progress, desc="reading", unit="B", unit_scale=True))
@@ -253,7 +257,7 @@ class SkipGram:
 
         text = encode(
             corpus,
-            min_count=self.min_count,
+            min_count=self.min_count if min_count is None else min_count,
             max_size=self.max_vocabulary,
             tokens=self.tokens,
             threads=1,  # one reads as fast as two here, and leaves less memory behind
@@ -273,6 +277,8 @@ class SkipGram:
         held = np.empty(0, np.int32)
         if self.hold_out:
             text, held = text.hold_out(self.hold_out)
+        if not _has_pairs(text):
+            raise ValueError("corpus: no two words stand in one sentence, so there are no pairs")
         self.vocabulary = text.vocabulary
         bags, rows = None, None
         if self.subwords:
@@ -294,8 +300,8 @@ class SkipGram:
         self.training_seconds = time.perf_counter() - begun
         if fresh and self.history and not epochs.tally[1]:
             raise ValueError(
-                "corpus: no two words stand in one sentence, so there are no pairs (the text "
-                f"has {text.words} known words; sample={self.sample} thins out the frequent ones)"
+                f"sample: {self.sample} thins the {text.words} known words of the text out so "
+                "far that no two stand in one sentence, and there are no pairs"
             )
         self._epochs = epochs
         if bags is None:
@@ -314,9 +320,7 @@ class SkipGram:
                 words += row["words"]
                 if first and k > 1:  # resumed
                     bar.update(total * (k - 1) // epochs.steps)
-                    yield from (
-                        _epoch_row(r) for r in run.rows() if "epoch_loss" in r and r["step"] < k
-                    )
+                    yield from (_epoch_row(r) for r in run.rows()[: k - 1] if "epoch_loss" in r)
                 first = False
                 bar.update(row["words"])
                 bar.set_postfix_str(f"loss {row['loss']:.3f}", refresh=False)
@@ -325,6 +329,8 @@ class SkipGram:
                     speed = round(words / max(now - begun, 1e-9))
                     begun, words = now, 0
                     yield {**_epoch_row(row), "words_per_second": speed}
+            if first and run:  # it was done before
+                yield from (_epoch_row(r) for r in run.rows() if "epoch_loss" in r)
 
     def _ngram_rows(self, word):
         low, high = self.subwords
@@ -378,6 +384,15 @@ class CBOW(SkipGram):
     alpha: float = 0.05
 
     cbow: ClassVar[bool] = True
+
+
+def _has_pairs(text: Corpus) -> bool:
+    """Do two words stand side by side anywhere?"""
+    for start in range(0, text.size, 1 << 20):
+        known = text.read(start, min(text.size, start + (1 << 20) + 1)) >= 0
+        if (known[1:] & known[:-1]).any():
+            return True
+    return False
 
 
 def _epoch_row(row):
