@@ -12,6 +12,7 @@ import pytest
 from npssl import CBOW, SkipGram
 from npssl.cli import main
 from npssl.errors import FileError
+from npssl.train import Diverged
 
 OBJECTIVES = ["negative-sampling", "hierarchical-softmax", "nce", "softmax"]
 ONE = dict(threads=1, dim=12, window=2, min_count=1, sample=0, hold_out=0)
@@ -93,6 +94,16 @@ def test_loss_is_nats_per_pair():
     """Before anything is learnt each of the 1 + K questions costs log 2."""
     model = SkipGram(**ONE | dict(alpha=0.0, epochs=1, negative=7)).fit(two_topics(100))
     assert model.history[0]["loss"] == pytest.approx(8 * np.log(2), rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", [SkipGram, CBOW])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_vectors_that_blow_up_stop_the_training(kind, threads, tmp_path):
+    model = kind(**ONE | dict(alpha=1e30, threads=threads, epochs=9))
+    with pytest.raises(Diverged, match=r"step \d+: loss is nan; first in (in|out)put\[\d+, \d+\]"):
+        model.fit(two_topics(), run=tmp_path / "run", save_seconds=0)
+    with pytest.raises(ValueError, match="not trained yet"):
+        _ = model.vectors
 
 
 def test_more_text_with_new_words():

@@ -65,6 +65,7 @@ class Epochs:
             start, nodes, code = in_sixes(start, V - 2 - nodes, code, pad=V - 1)  # root first
             groups = int(np.diff(start).max())
         elif model.objective == "nce":
+            # log odds x . y + log P_n - log(K P_n): the model's prior cancels the noise
             shift = np.full(V, -math.log(model.negative), np.float32)
         self._tables = (
             np.minimum(keep * 2.0**32, 2.0**32 - 1).astype(np.uint32),
@@ -114,6 +115,8 @@ class Epochs:
         else:
             results = list(self._pool.map(lambda job: self._pass(*job), jobs))
         loss, pairs = np.sum(results, 0)
+        if not self._finite(HOT if piece < self.pieces - 1 else None):
+            loss = math.nan  # the kernel clamps its scores, so its loss would not show it
         self.tally += loss, pairs
         words = int((ids >= 0).sum())
         row = {"epoch": number + 1, "loss": loss / max(pairs, 1), "pairs": int(pairs)}
@@ -123,6 +126,11 @@ class Epochs:
             if len(self.held):
                 row["held_out_loss"] = self.evaluate(self.held)
         return {name: v if isinstance(v, int) else float(v) for name, v in row.items()}
+
+    def _finite(self, rows):
+        """Are the first rows of both tables numbers?  NaN spreads through the frequent words."""
+        with np.errstate(all="ignore"):
+            return math.isfinite(self.input[:rows].sum() + self.output[:rows].sum())
 
     def evaluate(self, ids) -> float:
         """Mean nats per positive pair on other text: the same pass at learning rate 0."""
