@@ -18,7 +18,7 @@ def numbered(shape):
         made.append([])
         for n in lengths:
             made[-1].append(np.arange(ids, ids + n))
-            of_sentence += [max(of_sentence, default=-1) + 1] * n
+            of_sentence += [of_sentence[-1] + 1 if of_sentence else 0] * n
             of_document += [d] * n
             ids += n
     return made, np.array(of_sentence), np.array(of_document)
@@ -248,3 +248,14 @@ def test_sentences_lose_nothing_but_blanks(text):
     found = sentences(text)
     assert "".join("".join(found).split()) == "".join(text.split())
     assert all(s == s.strip() and s for s in found)
+
+
+def test_sentences_of_long_runs_take_no_long_time():
+    for run in (
+        "." * 100_000,
+        "a" * 100_000 + ". A",
+        ". " * 50_000,
+        "." + " " * 100_000,
+        "'" * 99_999,
+    ):
+        assert "".join("".join(sentences(run)).split()) == run.replace(" ", "")

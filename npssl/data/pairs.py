@@ -13,7 +13,7 @@ _ABBREVIATIONS = frozenset(
     "jan feb mar apr jun jul aug sep sept oct nov dec".split()
 )
 _END = re.compile(
-    r"""[.!?\u2026]+ (?:\s?["'\u201d\u2019)\]]+)?   # the stop, and quotes that it closes
+    r"""(?<![.!?\u2026])[.!?\u2026]+ (?:\s?["'\u201d\u2019)\]]+)?  # stop, closed quotes
         \s+ (?=["'\u201c\u2018(\[]*\s?[^\W_a-z])""",  # then a capital or a digit
     re.VERBOSE,
 )
@@ -74,7 +74,7 @@ def sentences(paragraph: str) -> list[str]:
     for end in _END.finditer(paragraph):
         stop = end.start()
         if end.group().rstrip() == ".":
-            word = _WORD.search(paragraph, start, stop).group()  # type: ignore[union-attr]
+            word = _WORD.search(paragraph, max(start, stop - 12), stop).group()  # type: ignore[union-attr]
             if word.lower() in _ABBREVIATIONS or (len(word) == 1 and word.isupper()):
                 if word != "I":
                     continue
