@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from npssl.jobs.cases import CASES
 from npssl.layers.activation import gelu, relu, sigmoid, softplus, tanh
+from npssl.layers.attention import attention, merge_heads, split_heads
 from npssl.layers.bag import bag
 from npssl.layers.dropout import dropout
 from npssl.layers.embedding import embedding
@@ -56,6 +57,23 @@ def _decisions(s, positive, weight, reduction, counted):
     return total / (1 if reduction == "sum" else max(1, counted))
 
 
+def _attention(q, k, v, *, mask, causal, rate, rng):
+    T, S = q.shape[-2], k.shape[-2]
+    visible = torch.tensor(mask)
+    if causal:
+        visible = visible & torch.ones(T, S, dtype=torch.bool).tril(S - T)
+    if rng is None or not rate:  # a query that sees nothing gets zeros there too
+        return F.scaled_dot_product_attention(q, k, v, visible)
+    scores = (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(~visible, -math.inf)
+    seen = visible.expand(scores.shape).any(-1, keepdim=True)
+    weight = torch.where(seen, scores, 0.0).softmax(-1) * seen
+    return _dropout(weight, rate=rate, rng=rng) @ v
+
+
+def _split_heads(x, *, heads):
+    return torch.stack([a.unflatten(-1, (heads, -1)).transpose(1, 2) for a in x.chunk(3, -1)])
+
+
 def _negative_sampling(x, y, *, label=None, reduction, shift=0.0):
     s = x @ y.mT - shift
     if label is None:
@@ -99,6 +117,9 @@ THEIRS = {
     layernorm: lambda x, gain, bias, *, eps: F.layer_norm(x, x.shape[-1:], gain, bias, eps),
     unit: lambda x: F.normalize(x, dim=-1),
     dropout: _dropout,
+    attention: _attention,
+    split_heads: _split_heads,
+    merge_heads: lambda x: x.transpose(1, 2).flatten(2),
     linear: lambda x, w, b: F.linear(x, w.mT, b),
     embedding: lambda table, *, ids: F.embedding(torch.tensor(ids), table),
     bag: _bag,

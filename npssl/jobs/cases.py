@@ -17,6 +17,7 @@ import numpy as np
 
 from npssl.check import functional
 from npssl.layers.activation import gelu, relu, sigmoid, softplus, tanh
+from npssl.layers.attention import attention, merge_heads, split_heads
 from npssl.layers.bag import bag
 from npssl.layers.dropout import dropout
 from npssl.layers.embedding import embedding
@@ -33,8 +34,11 @@ from npssl.losses.negative_sampling import negative_sampling
 from npssl.losses.squared_error import squared_error
 from npssl.models.bag import bag_classifier, bag_classifier_spec
 from npssl.models.dense import dense, dense_spec, mlp, mlp_spec, norm, norm_spec
+from npssl.models.transformer import Transformer
 from npssl.params import Params
 from npssl.tasks.classify import Classify
+from npssl.tasks.masked_lm import MaskedLM
+from npssl.tasks.next_token import NextToken
 from npssl.tasks.skip_gram import OBJECTIVES, SkipGram
 
 # what cases draw ----------------------------------------------------------------------------------
@@ -109,6 +113,25 @@ def _unit(size, rng):
     return (one_of(size, 1.0, 0.1, 5.0) * (x + np.copysign(0.5, x)),), {}  # away from no direction
 
 
+def _attention(size, rng):
+    lead, T, S, d, e = shape(size, 2), size(0, 4), size(1, 4), size(1, 4), size(0, 4)
+    noise = np.random.default_rng(int(rng.integers(2**32))) if size(0, 1) else None
+    options = {"causal": bool(size(0, 1)), "rate": one_of(size, 0.0, 0.4), "rng": noise}
+    options["mask"] = rng.random(one_of(size, (*lead, T, S), (T, S), (S,))) < 0.7
+    q, k = numbers(size, rng, *lead, T, d), rng.normal(size=(*lead, S, d))
+    return (q, k, rng.normal(size=(*lead, S, e))), options
+
+
+def _split_heads(size, rng):
+    heads = size(1, 3)
+    x = numbers(size, rng, size(0, 3), size(0, 3), 3 * heads * size(1, 3))
+    return (x,), {"heads": heads}
+
+
+def _merge_heads(size, rng):
+    return (numbers(size, rng, *(size(0, 3) for _ in range(4))),), {}
+
+
 # losses -------------------------------------------------------------------------------------------
 
 
@@ -179,6 +202,9 @@ CASES = {
     softmax: _rows,
     log_softmax: _rows,
     layernorm: _layernorm,
+    attention: _attention,
+    split_heads: _split_heads,
+    merge_heads: _merge_heads,
     unit: _unit,
     dropout: _dropout,
     linear: _linear,
@@ -265,6 +291,48 @@ def _skip_gram(objective):
     return case
 
 
+def _transformer(size, rng, causal):
+    """A small one of any kind, with every option that changes its parameters."""
+    heads, first = size(1, 3), bool(size(0, 1))
+    return Transformer(
+        vocab=size(3, 7),
+        width=heads * size(2, 3),
+        depth=size(0, 2),
+        heads=heads,
+        context=size(4, 6),
+        hidden=one_of(size, None, 5),
+        segments=size(0, 2),
+        norm_first=first,
+        norm_embeddings=bool(size(0, 1)),
+        causal=causal,
+        form=one_of(size, "erf", "tanh"),
+        eps=1e-3,
+        rate=0.2,
+    )
+
+
+def _text_task(task, rng, t):
+    """The loss of a task at parameters away from their first values, with dropout."""
+    x, y = task.split(t, rng)
+    params = Params(task.spec(), rng, dtype=np.float64)
+    params.flat += 0.3 * rng.normal(size=params.flat.shape)
+    noise = np.random.default_rng(int(rng.integers(2**32)))
+    return functional(task.loss, params), (params.flat,), {"x": x, "y": y, "rng": noise}
+
+
+def _masked_lm(size, rng):
+    encoder = _transformer(size, rng, causal=False)
+    task = MaskedLM(encoder, mask_id=1, rate=0.4)
+    return _text_task(task, rng, rng.integers(0, encoder.vocab, (size(1, 3), size(1, 4))))
+
+
+def _next_token(size, rng):
+    decoder = _transformer(size, rng, causal=True)
+    return _text_task(
+        NextToken(decoder), rng, rng.integers(0, decoder.vocab, (size(1, 3), size(2, 5)))
+    )
+
+
 MODEL_BAR = 1e-9
 
 MODELS: dict = {
@@ -273,5 +341,7 @@ MODELS: dict = {
     "mlp": _mlp,
     "bag_classifier": _bag_classifier,
     "classify": _classify,
+    "masked_lm": _masked_lm,
+    "next_token": _next_token,
     **{f"skip_gram[{objective}]": _skip_gram(objective) for objective in OBJECTIVES},
 }

@@ -82,7 +82,7 @@ def _add_rows(table, ids, rows, into):
     if rows.dtype == np.float32 and fast(total):
         from npssl.kernels.add_rows import add_rows
 
-        flat = ids.reshape(-1).astype(np.int64, copy=False)
+        flat = np.array(ids, np.int64, order="C").reshape(-1)  # a slice, or frozen, may come in
         add_rows(total, flat, np.ascontiguousarray(rows.reshape(len(flat), table.shape[1])))
     else:
         np.add.at(total, ids, rows)

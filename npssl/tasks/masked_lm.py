@@ -1,0 +1,102 @@
+"""Masked language modelling: hide some words, predict them from the rest.
+
+    t : (B, T) token ids               an observed batch of text, padded with ``pad_id``
+    x : (B, T) token ids               t, with some positions overwritten
+    y : where (N,), word (N,)          which positions (of B T), and what stood there
+
+    p(y | x) = prod_n softmax(E z_n(x) + b)[word_n],   E the token embeddings,
+    z_n = norm(gelu(W h_n + c)),  h_n the encoder's vector at the n-th hidden position
+
+The decoder is computed at hidden positions only.  Devlin et al. 2019, arXiv:1810.04805,
+section 3.1 "Task #1: Masked LM" and appendix A.1; the transform before the decoder and its
+bias are in their published code.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from npssl.data.masking import mask
+from npssl.layers.activation import gelu
+from npssl.layers.linear import linear
+from npssl.losses.cross_entropy import cross_entropy
+from npssl.models.dense import dense, dense_spec, norm, norm_spec
+from npssl.models.transformer import Transformer
+from npssl.params import zeros
+
+
+@dataclass(frozen=True)
+class MaskedLM:
+    """Predict hidden words from both sides.
+
+    Parameters
+    ----------
+    encoder : Transformer, not causal
+    mask_id, pad_id : int
+    special : tuple of int     ids that are never hidden; padding is one of them anyway
+    rate : float               share of the positions to hide
+    hidden, swapped : float    of those: overwritten by [MASK], by any other word
+    """
+
+    encoder: Transformer
+    mask_id: int
+    pad_id: int = 0
+    special: tuple[int, ...] = ()
+    rate: float = 0.15
+    hidden: float = 0.8
+    swapped: float = 0.1
+
+    def spec(self):
+        """Parameters: ``encoder``, and the head's ``dense``, ``norm`` and ``bias``."""
+        width = self.encoder.width
+        return dict(
+            encoder=self.encoder.spec(),
+            dense=dense_spec(width, width),
+            norm=norm_spec(width),
+            bias=zeros(self.encoder.vocab),
+        )
+
+    def split(self, t, rng):
+        """Hide words of t; writing y back into x gives t."""
+        x, where, word = mask(
+            t,
+            rng=rng,
+            mask_id=self.mask_id,
+            vocabulary=self.encoder.vocab,
+            special=sorted({*self.special, self.pad_id, self.mask_id}),
+            rate=self.rate,
+            hidden=self.hidden,
+            swapped=self.swapped,
+        )
+        return x, (where, word)
+
+    def logits(self, p, x, where, rng=None):
+        """Scores (N, V) of every word at the positions asked, and the way back into ``g``."""
+        h, back_encoder = self.encoder(p.encoder, ids=x, mask=x != self.pad_id, rng=rng)
+        rows = h.reshape(-1, h.shape[-1])[where]  # (N, D)
+        u, back_dense = dense(p.dense, rows)
+        a, back_gelu = gelu(u, form=self.encoder.form)
+        z, back_norm = norm(p.norm, a, eps=self.encoder.eps)
+        scores, back_decode = linear(z, p.encoder.token.T, p.bias)  # tied: the name is used twice
+
+        def back(dscores, g):
+            dz, dtable, dbias = back_decode(dscores)
+            g.encoder.token += dtable.T  # first use of the table
+            g.bias += dbias
+            drows = back_dense(back_gelu(back_norm(dz, g.norm)), g.dense)
+            dh = np.zeros_like(h)
+            dh.reshape(-1, h.shape[-1])[where] = drows  # positions are distinct
+            back_encoder(dh, g.encoder)  # second use, added inside
+
+        return scores, back
+
+    def loss(self, p, x, y, rng=None):
+        """Mean nats a hidden word."""
+        where, word = y
+        scores, back_model = self.logits(p, x, where, rng)
+        value, back_loss = cross_entropy(scores, target=word)
+
+        def back(g, dvalue=1.0):
+            back_model(back_loss(dvalue), g)
+
+        return value, back
