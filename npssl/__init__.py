@@ -11,6 +11,9 @@ _HOME = {
     "SkipGram": "npssl.jobs.word2vec",
     "CBOW": "npssl.jobs.word2vec",
     "WordVectors": "npssl.evaluation.word_vectors",
+    "Transformer": "npssl.models.transformer",
+    "load_pretrained": "npssl.jobs.pretrained",
+    "save_pretrained": "npssl.jobs.pretrained",
 }
 
 # Rooms that are named like a function in them stay rooms, whoever imported them first:

@@ -67,6 +67,7 @@ class MaskedLM:
             rate=self.rate,
             hidden=self.hidden,
             swapped=self.swapped,
+            lengths=(t != self.pad_id).sum(-1),
         )
         return x, (where, word)
 
