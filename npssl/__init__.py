@@ -12,6 +12,7 @@ _HOME = {
     "CBOW": "npssl.jobs.word2vec",
     "WordVectors": "npssl.evaluation.word_vectors",
     "Transformer": "npssl.models.transformer",
+    "SentenceEncoder": "npssl.jobs.sentences",
     "load_pretrained": "npssl.jobs.pretrained",
     "save_pretrained": "npssl.jobs.pretrained",
 }

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 
-COMMANDS = ("train", "vectors", "data", "check", "info")
+COMMANDS = ("train", "vectors", "embed", "data", "check", "info")
 
 
 def parser():

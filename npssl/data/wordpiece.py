@@ -164,7 +164,7 @@ class WordPiece:
 
     def _encode(self, text: str) -> list[int]:
         if "[" in text and self._special.pattern != "()":
-            ids = []
+            ids: list[int] = []
             for i, part in enumerate(self._special.split(text)):
                 ids += [self.ids[part]] if i % 2 else self._plain(part)
             return ids
@@ -196,7 +196,8 @@ class WordPiece:
         """Ids of the longest pieces from the left, or of the unknown token."""
         if len(word) > self.max_letters:
             return [self.unk_id]
-        ids, start = [], 0
+        ids: list[int] = []
+        start = 0
         while start < len(word):
             mark = "##" if start else ""
             for stop in range(min(len(word), start + self._longest), start, -1):

@@ -1,0 +1,60 @@
+"""``npssl embed``: a vector for each line of a file."""
+
+import time
+from pathlib import Path
+
+from npssl.cli import command, say
+
+
+def add(commands):
+    """Describe ``npssl embed``."""
+    sub = command(
+        commands,
+        "embed",
+        run,
+        help="give each line of a file a vector, by an encoder of the BERT kind",
+        example="npssl embed sentences.txt --model all-MiniLM-L6-v2 --out vectors.npy",
+    )
+    sub.add_argument("file", metavar="FILE", help="one sentence a line, UTF-8")
+    sub.add_argument(
+        "--model", required=True, metavar="FOLDER", help="config.json, model.safetensors, vocab.txt"
+    )
+    sub.add_argument("--out", required=True, metavar="OUT.npy", help="(lines, width) float32")
+    sub.add_argument(
+        "--longest", type=int, default=256, metavar="N", help="tokens of a sentence that are read"
+    )
+
+
+def run(args):
+    """Write the vectors; returns how many, how wide, and how fast."""
+    import numpy as np
+    from tqdm import tqdm
+
+    from npssl.errors import FileError
+    from npssl.files import whole_file
+    from npssl.jobs.sentences import SentenceEncoder
+
+    if not args.out.endswith(".npy"):
+        raise ValueError(f"--out: expected a name in .npy, found {args.out!r}")
+    if not Path(args.out).absolute().parent.is_dir():
+        raise ValueError(f"--out: no such folder {str(Path(args.out).parent)!r}")
+    try:
+        lines = Path(args.file).read_bytes().decode("utf-8").splitlines()
+    except FileNotFoundError:
+        raise FileError(args.file, "no such file") from None
+    except UnicodeDecodeError as error:
+        raise FileError(args.file, "is not UTF-8", place=f"byte {error.start}") from None
+    encoder = SentenceEncoder(args.model, longest=args.longest)
+    start = time.perf_counter()
+    with tqdm(total=len(lines), unit=" sentences", disable=args.json or None) as bar:
+        vectors = encoder.embed(lines, progress=bar.update)
+    seconds = time.perf_counter() - start
+    with whole_file(args.out) as file:
+        np.save(file, vectors)
+    say(args, f"{len(lines)} sentences, {vectors.shape[1]} numbers each: {args.out}")
+    return {
+        "sentences": len(lines),
+        "width": vectors.shape[1],
+        "seconds": round(seconds, 3),
+        "out": args.out,
+    }
