@@ -13,6 +13,8 @@ An op with variants draws the variant too: ``("erf", "tanh")[size(0, 1)]``.
 A public op or loss that is missing here fails the tests.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from npssl.check import functional
@@ -38,6 +40,7 @@ from npssl.models.transformer import Transformer
 from npssl.params import Params
 from npssl.tasks.classify import Classify
 from npssl.tasks.masked_lm import MaskedLM
+from npssl.tasks.next_sentence import Bert
 from npssl.tasks.next_token import NextToken
 from npssl.tasks.skip_gram import OBJECTIVES, SkipGram
 
@@ -326,6 +329,17 @@ def _masked_lm(size, rng):
     return _text_task(task, rng, rng.integers(0, encoder.vocab, (size(1, 3), size(1, 4))))
 
 
+def _bert(size, rng):
+    encoder = replace(_transformer(size, rng, causal=False), segments=2)
+    B, T = size(1, 3), size(1, 4)
+    t = {
+        "ids": rng.integers(0, encoder.vocab, (B, T)),
+        "segments": rng.integers(0, 2, (B, T)),
+        "is_next": rng.integers(0, 2, B),
+    }
+    return _text_task(Bert(MaskedLM(encoder, mask_id=1, rate=0.4), weight=0.7), rng, t)
+
+
 def _next_token(size, rng):
     decoder = _transformer(size, rng, causal=True)
     return _text_task(
@@ -342,6 +356,7 @@ MODELS: dict = {
     "bag_classifier": _bag_classifier,
     "classify": _classify,
     "masked_lm": _masked_lm,
+    "bert": _bert,
     "next_token": _next_token,
     **{f"skip_gram[{objective}]": _skip_gram(objective) for objective in OBJECTIVES},
 }

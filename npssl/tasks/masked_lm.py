@@ -74,20 +74,28 @@ class MaskedLM:
     def logits(self, p, x, where, rng=None):
         """Scores (N, V) of every word at the positions asked, and the way back into ``g``."""
         h, back_encoder = self.encoder(p.encoder, ids=x, mask=x != self.pad_id, rng=rng)
-        rows = h.reshape(-1, h.shape[-1])[where]  # (N, D)
-        u, back_dense = dense(p.dense, rows)
-        a, back_gelu = gelu(u, form=self.encoder.form)
-        z, back_norm = norm(p.norm, a, eps=self.encoder.eps)
-        scores, back_decode = linear(z, p.encoder.token.T, p.bias)  # tied: the name is used twice
+        scores, back_decode = self.decode(p, h, where)
 
         def back(dscores, g):
-            dz, dtable, dbias = back_decode(dscores)
+            back_encoder(back_decode(dscores, g), g.encoder)  # second use of the table, inside
+
+        return scores, back
+
+    def decode(self, p, h, where):
+        """Scores (N, V) from the encoder's vectors h (B, T, D); ``back(dscores, g)`` gives dh."""
+        u, back_dense = dense(p.dense, h.reshape(-1, h.shape[-1])[where])  # (N, D)
+        a, back_gelu = gelu(u, form=self.encoder.form)
+        z, back_norm = norm(p.norm, a, eps=self.encoder.eps)
+        scores, back_linear = linear(z, p.encoder.token.T, p.bias)  # tied: the name is used twice
+
+        def back(dscores, g):
+            dz, dtable, dbias = back_linear(dscores)
             g.encoder.token += dtable.T  # first use of the table
             g.bias += dbias
             drows = back_dense(back_gelu(back_norm(dz, g.norm)), g.dense)
-            dh = np.zeros_like(h)
+            dh = np.zeros(h.shape, drows.dtype)
             dh.reshape(-1, h.shape[-1])[where] = drows  # positions are distinct
-            back_encoder(dh, g.encoder)  # second use, added inside
+            return dh
 
         return scores, back
 
