@@ -39,6 +39,8 @@ from npssl.models.dense import dense, dense_spec, mlp, mlp_spec, norm, norm_spec
 from npssl.models.transformer import Transformer
 from npssl.params import Params
 from npssl.tasks.classify import Classify
+from npssl.tasks.fine_tune import Sentence, Similarity, Span, Tags
+from npssl.tasks.fine_tune_causal import CausalSentence
 from npssl.tasks.masked_lm import MaskedLM
 from npssl.tasks.next_sentence import Bert
 from npssl.tasks.next_token import NextToken
@@ -347,6 +349,49 @@ def _next_token(size, rng):
     )
 
 
+def _texts(size, rng, vocab):
+    """Ids, segments and mask of some texts with padding behind them."""
+    lengths = rng.integers(1, 5, size(1, 3))
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    segments = (np.arange(mask.shape[1]) > 0) & mask
+    return rng.integers(0, vocab, mask.shape), segments.astype(int), mask
+
+
+def _fine_tune(head):
+    """A head of BERT on a small encoder, all of which moves."""
+
+    def case(size, rng):
+        encoder = _transformer(size, rng, causal=False)
+        x = _texts(size, rng, encoder.vocab)
+        B, mask = len(x[0]), x[2]
+        if head == "classes":
+            task = Sentence(encoder, size(1, 3), one_of(size, "cls", "mean"))
+            y = rng.integers(0, task.classes, B)
+        elif head == "score":
+            task = Sentence(encoder, None, one_of(size, "cls", "mean"))
+            y = rng.normal(size=B)
+        elif head == "similarity":
+            task, y = Similarity(encoder), rng.normal(size=B)
+            x = x, tuple(a[::-1] for a in x)
+        elif head == "span":
+            task = Span(encoder)
+            y = np.sort(rng.integers(0, mask.sum(1)[:, None], (B, 2)), 1)
+        else:
+            task = Tags(encoder, size(1, 3))
+            asked = mask & (rng.random(mask.shape) < 0.7)
+            y = np.where(asked, rng.integers(0, task.tags, mask.shape), -1)
+        return _text_task(task, rng, (x, y))
+
+    return case
+
+
+def _causal_sentence(size, rng):
+    decoder = _transformer(size, rng, causal=True)
+    task = CausalSentence(decoder, size(1, 3), one_of(size, 0.0, 0.5))
+    ids, _, mask = _texts(size, rng, decoder.vocab)
+    return _text_task(task, rng, ((ids, None, mask), rng.integers(0, task.classes, len(ids))))
+
+
 MODEL_BAR = 1e-9
 
 MODELS: dict = {
@@ -358,5 +403,10 @@ MODELS: dict = {
     "masked_lm": _masked_lm,
     "bert": _bert,
     "next_token": _next_token,
+    **{
+        f"fine_tune[{head}]": _fine_tune(head)
+        for head in ("classes", "score", "similarity", "span", "tags")
+    },
+    "causal_sentence": _causal_sentence,
     **{f"skip_gram[{objective}]": _skip_gram(objective) for objective in OBJECTIVES},
 }
