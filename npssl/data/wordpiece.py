@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import numpy as np
 
+from npssl.data.merging import learn
+from npssl.data.tokenizer import CACHED, Tokenizer, read_text, strings
 from npssl.errors import FileError
 from npssl.files import whole_file
 
@@ -31,10 +33,9 @@ _IDEOGRAPHS = (
     (0x2B920, 0x2CEAF),
     (0x2F800, 0x2FA1F),
 )  # as in the published code: each is a word by itself
-CACHED = 500_000  # chunks of text whose ids are remembered
 
 
-class WordPiece:
+class WordPiece(Tokenizer):
     """Texts to ids of pieces, and back.
 
     Parameters
@@ -82,6 +83,64 @@ class WordPiece:
         self._known: dict[str, tuple[int, ...]] = {}
 
     @classmethod
+    def train(
+        cls,
+        texts: Iterable[str],
+        size: int,
+        *,
+        lowercase: bool = True,
+        min_count: int = 2,
+        characters: int = 1000,
+    ) -> WordPiece:
+        """Learn a vocabulary from texts: specials, characters, then the pieces as learnt.
+
+        The code published with the paper lacks its learner.  Here the pair of pieces that
+        occurs most often becomes a piece, as in `npssl.data.merging`, which is also what the
+        ``tokenizers`` package does; Schuster & Nakajima, "Japanese and Korean Voice Search",
+        ICASSP 2012, section 3, joined the pair that raises the likelihood most.  Pieces join
+        within words only.  The texts are read once, and only their words are kept.
+
+        Parameters
+        ----------
+        texts : iterable of str      lines, paragraphs, documents or words
+        size : int                   how many tokens; fewer if the texts have no more pairs
+        lowercase : bool             as in `WordPiece`
+        min_count : int              rarer pairs do not become pieces
+        characters : int             the rarer characters are left out, with the words they are in
+
+        Examples
+        --------
+        >>> words = WordPiece.train(["in on tin tint into", "in a tin"], 100)
+        >>> words.tokens[5:]
+        ['a', 'i', 'n', 'o', 't', '##i', '##n', '##o', '##t', 'in', 'ti', 'tin']
+        >>> words.pieces("Tint")
+        ['tin', '##t']
+        """
+        counts = cls(SPECIALS, lowercase=lowercase)._count(strings(texts))
+        letters: Counter[str] = Counter()
+        for word, n in counts.items():
+            for letter in word:
+                letters[letter] += n
+        kept = set(sorted(letters, key=lambda c: (-letters[c], c))[:characters])
+        words = {word: n for word, n in sorted(counts.items()) if kept.issuperset(word)}
+        inner = {f"##{c}" for word in words for c in word[1:]}
+        tokens = [*SPECIALS, *sorted(kept), *sorted(inner)]
+        if size < len(tokens):
+            raise ValueError(
+                f"size must be at least {len(tokens)}, the specials and the characters (which "
+                f"the option characters={characters} bounds), found {size}"
+            )
+        ids = {token: i for i, token in enumerate(tokens)}
+        tokens, _ = learn(
+            (([ids[w[0]], *(ids[f"##{c}"] for c in w[1:])], n) for w, n in words.items()),
+            tokens,
+            size,
+            joined=lambda left, right: left + right[2:],
+            min_count=min_count,
+        )
+        return cls(tokens, lowercase=lowercase)
+
+    @classmethod
     def read(cls, path, **options) -> WordPiece:
         """A ``vocab.txt``: one token a line.
 
@@ -90,13 +149,7 @@ class WordPiece:
         FileError
             if a line is empty or a token comes twice, or the file is not UTF-8.
         """
-        try:
-            text = Path(path).read_bytes().decode("utf-8")
-        except FileNotFoundError:
-            raise FileError(path, "no such file") from None
-        except UnicodeDecodeError as error:
-            raise FileError(path, "is not UTF-8", place=f"byte {error.start}") from None
-        lines = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
+        lines = [line.removesuffix("\r") for line in read_text(path).removesuffix("\n").split("\n")]
         seen: set[str] = set()
         for number, token in enumerate(lines, 1):
             if not token or token in seen:
@@ -112,17 +165,6 @@ class WordPiece:
         """Write the vocabulary, one token a line."""
         with whole_file(path) as file:
             file.write("".join(token + "\n" for token in self.tokens).encode("utf-8"))
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    def encode(self, text: str) -> np.ndarray:
-        """Ids of the pieces of a text, (n,) int32; ``[MASK]`` and its like are read as such."""
-        return np.array(self._encode(text), np.int32)
-
-    def pieces(self, text: str) -> list[str]:
-        """The pieces of a text, as they stand in the vocabulary."""
-        return [self.tokens[i] for i in self._encode(text)]
 
     def encode_pair(self, a: str, b: str | None = None, *, longest: int = 512):
         """``[CLS] a [SEP]`` or ``[CLS] a [SEP] b [SEP]``: ids and segments, int32.
@@ -142,15 +184,6 @@ class WordPiece:
             ids += [*part, self.sep_id]
             segments += [segment] * (len(part) + 1)
         return np.array(ids, np.int32), np.array(segments, np.int32)
-
-    def encode_many(self, texts: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Ids of all texts in a row, (M,) int32, and where each begins, (n + 1,) int64."""
-        ids: list[int] = []
-        offsets = [0]
-        for text in texts:
-            ids += self._encode(text)
-            offsets.append(len(ids))
-        return np.array(ids, np.int32), np.array(offsets, np.int64)
 
     def encode_words(self, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Ids of pieces, and for each piece which of the words it is part of."""
@@ -180,6 +213,18 @@ class WordPiece:
                     known[chunk] = found
             ids += found
         return ids
+
+    def _count(self, texts):
+        """How often each word occurs, without those that are too long."""
+        chunks: Counter[str] = Counter()
+        for text in texts:
+            chunks.update(_CHUNK.findall(text))
+        counts: Counter[str] = Counter()
+        for chunk, n in chunks.items():
+            for word in self._words(chunk):
+                if 0 < len(word) <= self.max_letters:
+                    counts[word] += n
+        return counts
 
     def _words(self, text):
         """Cleaned words and punctuation of a text: BERT's basic tokenizer."""
