@@ -14,16 +14,16 @@ import json
 import re
 import sys
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-
+from npssl.data.merging import learn
+from npssl.data.tokenizer import CACHED, Tokenizer, read_text, strings
 from npssl.errors import FileError
 from npssl.files import whole_file
 
-CACHED = 500_000  # words whose ids are remembered
 _BLANK = "\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # White_Space
 
 
@@ -63,15 +63,15 @@ def _signs(kind):
     return "".join(f"{re.escape(chr(a))}-{re.escape(chr(b))}" for a, b in ranges)
 
 
-class BytePairs:
+class BytePairs(Tokenizer):
     """Texts to ids of byte sequences, and back.
 
     Parameters
     ----------
     merges : sequence of (str, str)     pairs in the order in which they were learnt, their
                                         bytes written as in `letters`
-    ids : dict of str to int, or None   None: the 256 bytes, the merges in their order, then
-                                        ``end``
+    ids : dict of str to int, or None   None: as in GPT-2, the 256 bytes by their signs, the
+                                        merges in their order, then ``end``
     end : str                           the token between documents
 
     Examples
@@ -91,7 +91,7 @@ class BytePairs:
         end: str = "<|endoftext|>",
     ):
         if ids is None:
-            tokens = [*letters(), *dict.fromkeys(a + b for a, b in merges), end]
+            tokens = [*sorted(letters()), *dict.fromkeys(a + b for a, b in merges), end]
             ids = {token: i for i, token in enumerate(tokens)}
         self.merges, self.ids, self.end = [(a, b) for a, b in merges], dict(ids), end
         for token in (*letters(), *(p for a, b in self.merges for p in (a, b, a + b))):
@@ -112,6 +112,46 @@ class BytePairs:
         self._known: dict[str, tuple[int, ...]] = {}
 
     @classmethod
+    def train(
+        cls,
+        texts: Iterable[str],
+        size: int,
+        *,
+        min_count: int = 2,
+        end: str = "<|endoftext|>",
+    ) -> BytePairs:
+        """Learn the pairs to join from texts: see `npssl.data.merging`.
+
+        The texts are read once, and only their words are kept.
+
+        Parameters
+        ----------
+        texts : iterable of str      lines (with their ends, if these are to be tokens), documents
+        size : int                   how many tokens, the 256 bytes and ``end`` included; fewer
+                                     if the texts have no more pairs
+        min_count : int              rarer pairs are not joined
+        end : str                    as in `BytePairs`
+
+        Examples
+        --------
+        >>> pairs = BytePairs.train(["in on tin tint into", "in a tin"], 1000)
+        >>> pairs.pieces("into a tint")
+        ['in', 't', 'o', 'Ġ', 'a', 'Ġtin', 't']
+        """
+        if size < 257:
+            raise ValueError(f"size must be at least 257, the bytes and {end!r}, found {size}")
+        counts: Counter[str] = Counter()
+        for text in strings(texts):
+            counts.update(_pattern(text.isascii()).findall(text))
+        tokens = sorted(letters())
+        place = [tokens.index(sign) for sign in letters()]
+        words = (
+            ([place[b] for b in word.encode("utf-8", "replace")], n) for word, n in counts.items()
+        )
+        _, pairs = learn(words, tokens, size - 1, joined=str.__add__, min_count=min_count)
+        return cls(pairs, end=end)
+
+    @classmethod
     def read(cls, vocabulary, merges, **options) -> BytePairs:
         """GPT-2's ``encoder.json`` and ``vocab.bpe``, also called vocab.json and merges.txt.
 
@@ -120,7 +160,7 @@ class BytePairs:
         FileError
             if one is missing or not UTF-8, a line is no pair, or the two do not fit.
         """
-        text = _text(vocabulary)
+        text = read_text(vocabulary)
         try:
             ids = json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -128,7 +168,7 @@ class BytePairs:
         if not isinstance(ids, dict) or not all(type(i) is int for i in ids.values()):
             raise FileError(vocabulary, "expected a JSON object of token and id")
         pairs: list[tuple[str, str]] = []
-        for number, line in enumerate(_text(merges).split("\n"), 1):
+        for number, line in enumerate(read_text(merges).split("\n"), 1):
             if not line.strip() or (number == 1 and line.startswith("#version")):
                 continue
             parts = line.removesuffix("\r").split(" ")
@@ -142,35 +182,15 @@ class BytePairs:
         except ValueError as error:
             raise FileError(vocabulary, str(error)) from None
 
-    def save(self, folder) -> None:
-        """Write ``vocab.json`` and ``merges.txt`` into a folder."""
+    def save(self, folder, names: tuple[str, str] = ("vocab.json", "merges.txt")) -> None:
+        """Write both files into a folder; GPT-2's own were "encoder.json" and "vocab.bpe"."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        with whole_file(folder / "vocab.json") as file:
+        with whole_file(folder / names[0]) as file:
             file.write(json.dumps(self.ids, ensure_ascii=False).encode("utf-8"))
-        with whole_file(folder / "merges.txt") as file:
+        with whole_file(folder / names[1]) as file:
             lines = ["#version: 0.2", *(f"{a} {b}" for a, b in self.merges)]
             file.write("".join(line + "\n" for line in lines).encode("utf-8"))
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def encode(self, text: str) -> np.ndarray:
-        """Ids of a text, (n,) int32."""
-        return np.array(self._encode(text), np.int32)
-
-    def encode_many(self, texts: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Ids of all texts in a row, (M,) int32, and where each begins, (n + 1,) int64."""
-        ids: list[int] = []
-        offsets = [0]
-        for text in texts:
-            ids += self._encode(text)
-            offsets.append(len(ids))
-        return np.array(ids, np.int32), np.array(offsets, np.int64)
-
-    def pieces(self, text: str) -> list[str]:
-        """The pieces of a text, their bytes written as in `letters`."""
-        return [self.tokens[i] for i in self._encode(text)]
 
     def decode(self, ids) -> str:
         """The text of these ids; bytes that are not UTF-8 become U+FFFD."""
@@ -206,12 +226,3 @@ class BytePairs:
                     i += 1
             parts = joined
         return parts
-
-
-def _text(path) -> str:
-    try:
-        return Path(path).read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        raise FileError(path, "no such file") from None
-    except UnicodeDecodeError as error:
-        raise FileError(path, "is not UTF-8", place=f"byte {error.start}") from None
