@@ -6,7 +6,7 @@ import string
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npssl.evaluation.metrics import accuracy, answers, entities, entity_f1, f1, matthews, plain
@@ -16,6 +16,7 @@ BITS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max
 
 @pytest.mark.filterwarnings("ignore:A single label")
 @given(BITS)
+@settings(deadline=None)
 def test_equal_to_scikit_learn(pairs):
     theirs = pytest.importorskip("sklearn.metrics", reason="needs scikit-learn to compare with")
     a, b = map(np.array, zip(*pairs))
@@ -74,6 +75,7 @@ def published_f1(a, b):
 TEXTS = st.lists(st.sampled_from("the A an red Red. house, u.s. é".split()), max_size=5)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(TEXTS, st.lists(TEXTS, min_size=1, max_size=3)), min_size=1, max_size=4))
 def test_answers(rows):
     found = [" ".join(a) for a, _ in rows]
