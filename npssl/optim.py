@@ -31,6 +31,9 @@ class AdamW:
         Share of a matrix that a step with learning rate 1 takes away.
     bias_correction : bool
         False is BERT's published optimiser; use eps = 1e-6 and warm-up with it.
+    shares : dict of str to float, optional
+        What part of the learning rate some parameters have: by their names, or beginnings
+        of names up to a dot, of which the longest counts.  All others have 1.
 
     Derivation
     ----------
@@ -66,13 +69,23 @@ class AdamW:
     [-0.1, 0.1]
     """
 
-    def __init__(self, params, betas=(0.9, 0.999), eps=1e-8, decay=0.01, *, bias_correction=True):
+    def __init__(
+        self,
+        params,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        decay=0.01,
+        *,
+        bias_correction=True,
+        shares=None,
+    ):
         for name, value in (("betas[0]", betas[0]), ("betas[1]", betas[1])):
             _within(name, value, 1)
         _within("eps", eps)
         _within("decay", decay)
         self.betas, self.eps, self.decay = betas, eps, decay
         self.bias_correction = bias_correction
+        self.shares = _shares(params, shares) if shares else [(0, params.flat.size, 1.0)]
         self.state = {
             "m": np.zeros_like(params.flat),
             "v": np.zeros_like(params.flat),
@@ -85,9 +98,10 @@ class AdamW:
         self.state["t"][...] += 1
         t, (b1, b2) = int(self.state["t"]), self.betas
         c1, c2 = (1 - b1**t, 1 - b2**t) if self.bias_correction else (1.0, 1.0)
-        rate, correct = lr / c1, 1 / math.sqrt(c2)
-        for part, decays in _parts(params):
-            shrink = 1 - lr * self.decay if decays else 1.0
+        correct = 1 / math.sqrt(c2)
+        for part, decays, share in _shared(_parts(params), self.shares):
+            shrink = 1 - lr * share * self.decay if decays else 1.0
+            rate = lr * share / c1
             rows = [a[part] for a in (params.flat, grads.flat, self.state["m"], self.state["v"])]
             numbers = shrink, b1, 1 - b1, b2, 1 - b2, rate, correct, self.eps
             if fast(*rows):
@@ -293,3 +307,30 @@ def _parts(params) -> Iterator[tuple[slice, bool]]:
         for low, high, decays in ((start, middle, True), (middle, stop, False)):
             if low < high:
                 yield slice(low, high), decays
+
+
+def _shares(params, shares) -> list[tuple[int, int, float]]:
+    """Ranges of the flat vector in its order, and their parts of the learning rate."""
+    ranges: list[tuple[int, int, float]] = []
+    left, stop = set(shares), 0
+    for name, view in params.views.items():
+        start, stop = stop, stop + view.size
+        fits = [s for s in shares if name == s or name.startswith(s + ".")]
+        left.difference_update(fits)
+        share = float(shares[max(fits, key=len)]) if fits else 1.0
+        _within(f"shares[{max(fits, key=len, default=None)!r}]", share)
+        if ranges and ranges[-1][2] == share:
+            start = ranges.pop()[0]
+        ranges.append((start, stop, share))
+    if left:
+        raise ValueError(f"shares: no parameter {sorted(left)}; have {[*params.views]}")
+    return ranges
+
+
+def _shared(parts, ranges) -> Iterator[tuple[slice, bool, float]]:
+    """The parts, cut where the share of the learning rate changes."""
+    for part, decays in parts:
+        for start, stop, share in ranges:
+            low, high = max(part.start, start), min(part.stop, stop)
+            if low < high:
+                yield slice(low, high), decays, share

@@ -43,8 +43,8 @@ def matthews(found, expected) -> float:
     predicted and observed secondary structure of T4 phage lysozyme", Biochimica et Biophysica
     Acta 405, 1975, 442-451.
 
-    >>> matthews([1, 1, 0, 0], [1, 0, 0, 0]), matthews([1, 1], [1, 0])
-    (0.5773502691896258, 0.0)
+    >>> round(matthews([1, 1, 0, 0], [1, 0, 0, 0]), 6), matthews([1, 1], [1, 0])
+    (0.57735, 0.0)
     """
     found, expected = _alike(found, expected)
     for name, values in (("found", found), ("expected", expected)):
