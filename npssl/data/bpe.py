@@ -92,6 +92,8 @@ class BytePairs(Tokenizer):
     ):
         if ids is None:
             tokens = [*sorted(letters()), *dict.fromkeys(a + b for a, b in merges), end]
+            if tokens.index(end) < len(tokens) - 1:
+                raise ValueError(f"end must not be what merges make of text, found {end!r}")
             ids = {token: i for i, token in enumerate(tokens)}
         self.merges, self.ids, self.end = [(a, b) for a, b in merges], dict(ids), end
         for token in (*letters(), *(p for a, b in self.merges for p in (a, b, a + b))):
