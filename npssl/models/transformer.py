@@ -7,7 +7,8 @@ import numpy as np
 from npssl.layers.activation import gelu
 from npssl.layers.attention import attention, merge_heads, split_heads
 from npssl.layers.dropout import dropout
-from npssl.layers.embedding import embedding
+from npssl.layers.embedding import check_ids, embedding
+from npssl.models import packed
 from npssl.models.dense import dense, dense_spec, norm, norm_spec, stack
 from npssl.params import normal
 
@@ -200,6 +201,8 @@ class Transformer:
         for name, a in (("segments", segments), ("mask", mask)):
             if a is not None and a.shape != ids.shape:
                 raise ValueError(f"{name} must have the shape {ids.shape} of ids, found {a.shape}")
+        if (rows := self._packed(p, ids, mask)) is not None:
+            return self._fast(p, rows, ids, segments, mask, rng)
         T = ids.shape[1]
         token, back_token = embedding(p.token, ids=ids)
         which = np.zeros_like(ids) if segments is None else segments
@@ -231,6 +234,64 @@ class Transformer:
             g.position[:T] += de.sum(0)
 
         return y, back
+
+    def encode(self, p, *, ids, segments=None, mask=None):
+        """The vectors alone, without a way back: less memory, less time."""
+        if (rows := self._packed(p, ids, mask)) is not None:
+            return self._fast(p, rows, ids, segments, mask, None, keep=False)[0]
+        return self(p, ids=ids, segments=segments, mask=mask)[0]
+
+    def _packed(self, p, ids, mask):
+        """How `npssl.models.packed` lays out these sequences; None where the page is taken."""
+        if not ids.size or not packed.fits(p, self.heads):
+            return None
+        lengths = np.full(*ids.shape) if mask is None else packed.lengths_of(mask)
+        return None if lengths is None else packed.layout(lengths)
+
+    def _fast(self, p, rows, ids, segments, mask, rng, keep=True):
+        """What the page computes, by kernels over packed rows; padding gets zeros."""
+        check_ids(p.token, ids)
+        if segments is not None:
+            check_ids(p.segment, segments)
+        (B, T), H = ids.shape, self.width
+        where = np.arange(B * T) if mask is None else np.flatnonzero(mask)
+        whole = len(where) == B * T
+        which = np.zeros_like(ids) if segments is None else segments
+        x, back_tables = packed.packed_embedding(
+            p,
+            ids.reshape(-1)[where].astype(np.int64),
+            where % T,
+            which.reshape(-1)[where].astype(np.int64),
+            eps=self.eps,
+            rate=self.rate,
+            rng=rng,
+            norm=self.norm_embeddings,
+        )
+        h, back_stack = stack(
+            packed.packed_block,
+            p.blocks,
+            x,
+            rows=rows,
+            heads=self.heads,
+            norm_first=self.norm_first,
+            form=self.form,
+            eps=self.eps,
+            causal=self.causal,
+            rate=self.rate,
+            rng=rng,
+            keep=keep,
+        )
+        last, back_last = norm(p.last, h, eps=self.eps) if self.norm_first else _same(h)
+        y = last if whole else np.zeros((B * T, H), np.float32)
+        if not whole:
+            y[where] = last
+
+        def back(dy, g):
+            dlast = dy.reshape(B * T, H) if whole else dy.reshape(B * T, H)[where]
+            dh = back_last(np.ascontiguousarray(dlast), g.last if self.norm_first else None)
+            back_tables(back_stack(dh, g.blocks), g)
+
+        return y.reshape(B, T, H), back
 
 
 def _same(x):

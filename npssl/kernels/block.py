@@ -1,0 +1,618 @@
+"""A transformer's block, forward and backward, over tiles of whole sequences.
+
+The page is `npssl.models.transformer`: the same sums in the same places.  Here rows are
+packed: the tokens of all sequences one after another, no padding, x (M, H), and
+``starts`` says where each sequence begins.  A tile is some whole sequences, about 128
+rows; each thread carries a tile through the whole block, so that what lies between two
+products of matrices stays in its cache.  Between two products there is one pass: bias,
+GELU; dropout, residual, norm; scale, softmax, dropout.
+
+Kept for the way back: queries, keys, values; what attention found; both normalised
+inputs; the input of the GELU; of each softmax only the logarithm of its sum, from which
+it is computed again (Dao et al. 2022, arXiv:2205.14135, section 3.1).  Dropout keeps nothing: its
+mask is a hash of (seed, index).  Sums over rows (of biases, gains, weights) are taken by
+tiles and in their order, so the result has the same bytes on any number of threads.
+"""
+
+import math
+
+import numpy as np
+from numba import boolean, float32, int64, prange, uint32, void
+
+from npssl.kernels.elementary import exp, gelu, gelu_and_slope, hashed
+from npssl.kernels.gemm import ADD, BIAS, PANEL, STORE, address, gemm, pack, pack_transposed
+from npssl.kernels.jit import jit
+
+TILE = 128  # rows of a tile, about
+_BLOCK = 48  # queries that are answered together
+_DEPTH = 256  # rows that a weight's gradient takes in at a time
+_COLUMNS = 128  # of a weight, in one task
+f32, u32 = np.float32, np.uint32
+_vector, _places = float32[::1], int64[::1]
+
+
+@jit
+def _round(n, to):
+    return (n + to - 1) // to * to
+
+
+@jit
+def _add_kept(o, x, y, seed, limit, scale):
+    """y = x + dropout(o), a row; ``seed`` is that of its first number."""
+    if limit == u32(0):
+        for j in range(y.size):
+            y[j] = x[j] + o[j]
+    else:
+        for j in range(y.size):
+            t = o[j] * scale
+            y[j] = x[j] + (t if hashed(seed + u32(j)) >= limit else f32(0))
+
+
+@jit
+def _norm(x, hat, y, gain, bias, eps):
+    """hat = (x - mean) / deviation, y = gain hat + bias, a row; returns 1 / deviation."""
+    total, n = f32(0), f32(x.size)
+    for j in range(x.size):
+        total += x[j]
+    mean, square = total / n, f32(0)
+    for j in range(x.size):
+        t = x[j] - mean
+        square += t * t
+    inverse = f32(1) / f32(math.sqrt(square / n + eps))
+    for j in range(x.size):
+        t = (x[j] - mean) * inverse
+        hat[j] = t
+        y[j] = t * gain[j] + bias[j]
+    return inverse
+
+
+@jit
+def _norm_back(dy, hat, inverse, gain, dgain, dbias, dx, add):
+    """The way back through `_norm`; ``add``: dx is added to, else written."""
+    n, one, two = f32(hat.size), f32(0), f32(0)
+    for j in range(hat.size):
+        t = dy[j]
+        dgain[j] += t * hat[j]
+        dbias[j] += t
+        t *= gain[j]
+        one += t
+        two += t * hat[j]
+    one, two = one / n, two / n
+    if add:
+        for j in range(hat.size):
+            dx[j] += inverse * (dy[j] * gain[j] - one - hat[j] * two)
+    else:
+        for j in range(hat.size):
+            dx[j] = inverse * (dy[j] * gain[j] - one - hat[j] * two)
+
+
+@jit
+def _drop_back(dy, do, dbias, seed, limit, scale):
+    """Through `_add_kept` to o, whose bias gets the sum."""
+    if limit == u32(0):
+        for j in range(do.size):
+            do[j] = dy[j]
+            dbias[j] += dy[j]
+    else:
+        for j in range(do.size):
+            t = dy[j] * scale
+            t = t if hashed(seed + u32(j)) >= limit else f32(0)
+            do[j] = t
+            dbias[j] += t
+
+
+@jit
+def _softmax(s, whole, visible, c, seed, limit, scale):
+    """Scores of one query to its weights, with dropout; returns the log of the sum."""
+    x = s[:visible]
+    top = f32(-np.inf)
+    for j in range(visible):
+        top = max(top, x[j])
+    top *= c
+    total = f32(0)
+    for j in range(visible):
+        t = exp(x[j] * c - top)
+        x[j] = t
+        total += t
+    inverse = f32(1) / total
+    if limit == u32(0):
+        for j in range(visible):
+            x[j] *= inverse
+    else:
+        inverse *= scale
+        for j in range(visible):
+            t = x[j] * inverse
+            x[j] = t if hashed(seed + u32(j)) >= limit else f32(0)
+    for j in range(visible, whole):
+        s[j] = 0
+    return top + f32(math.log(total))
+
+
+@jit
+def _softmax_back(s, db, b, whole, visible, c, logsum, seed, limit, scale):
+    """s: scores to their gradient; db: gradient of the weights; b: weights after dropout."""
+    x, d, kept = s[:visible], db[:visible], b[:visible]
+    total = f32(0)
+    if limit == u32(0):
+        for j in range(visible):
+            p = exp(x[j] * c - logsum)
+            kept[j] = p
+            x[j] = p
+            total += p * d[j]
+    else:
+        for j in range(visible):
+            p = exp(x[j] * c - logsum)
+            through = scale if hashed(seed + u32(j)) >= limit else f32(0)
+            kept[j] = p * through
+            t = d[j] * through
+            d[j] = t
+            x[j] = p
+            total += p * t
+    for j in range(visible):
+        x[j] = x[j] * (d[j] - total) * c
+    for j in range(visible, whole):
+        s[j] = 0
+        b[j] = 0
+
+
+@jit
+def _attend(
+    qkv, row, T, H, A, h, mixed, logsums, work, causal, stride, first, seed, limit, scale
+):
+    """One head of one sequence: rows row to row + T of the tile's qkv (R, 3 H) to mixed (R, H).
+
+    ``first``: the tile's first row among all; ``stride``: length of the longest sequence.
+    """
+    D, W = H // A, 3 * H
+    c = f32(1 / math.sqrt(D))
+    ld = _round(T, 16)
+    keys = work[: D * ld]
+    values = work[D * ld :][: T * D]
+    scores = work[D * (ld + T) :][: _BLOCK * ld]
+    pack_transposed(qkv, row * W + H + h * D, W, D, T, keys)
+    pack(qkv, row * W + 2 * H + h * D, W, T, D, values)
+    for r in range(0, T, _BLOCK):
+        rows = min(_BLOCK, T - r)
+        seen = r + rows if causal else T
+        gemm(
+            address(qkv) + 4 * ((row + r) * W + h * D),
+            4 * W,
+            4,
+            address(keys),
+            D,
+            address(scores),
+            4 * ld,
+            rows,
+            min(_round(seen, PANEL), T),
+            D,
+            0,
+            STORE,
+        )
+        for i in range(rows):
+            place = first + row + r + i
+            logsums[(row + r + i) * A + h] = _softmax(
+                scores[i * ld :][:ld],
+                seen,
+                r + i + 1 if causal else T,
+                c,
+                seed + u32((place * A + h) * stride),
+                limit,
+                scale,
+            )
+        gemm(
+            address(scores),
+            4 * ld,
+            4,
+            address(values),
+            T,
+            address(mixed) + 4 * ((row + r) * H + h * D),
+            4 * H,
+            rows,
+            D,
+            seen,
+            0,
+            STORE,
+        )
+
+
+@jit
+def _attend_back(
+    qkv, dmixed, dqkv, row, T, H, A, h, logsums, work, causal, stride, first, seed, limit, scale
+):
+    """The way back through `_attend`: dmixed (R, H) to dqkv (R, 3 H)."""
+    D, W = H // A, 3 * H
+    c = f32(1 / math.sqrt(D))
+    ld = _round(T, 16)
+    size = D * ld
+    keys, keys_t, values_t = work[:size], work[size:][:size], work[2 * size :][:size]
+    queries, dm = work[3 * size :][: _BLOCK * D], work[3 * size + _BLOCK * D :][: _BLOCK * D]
+    rest = work[3 * size + 2 * _BLOCK * D :]
+    block = _BLOCK * ld
+    scores, db, b = rest[:block], rest[block:][:block], rest[2 * block :][:block]
+    q0, k0, v0 = row * W + h * D, row * W + H + h * D, row * W + 2 * H + h * D
+    pack(qkv, k0, W, T, D, keys)
+    pack_transposed(qkv, k0, W, D, T, keys_t)
+    pack_transposed(qkv, v0, W, D, T, values_t)
+    a, m = address(qkv), address(dmixed)
+    for r in range(0, T, _BLOCK):
+        rows = min(_BLOCK, T - r)
+        seen = r + rows if causal else T
+        wide = min(_round(seen, PANEL), T)
+        q, dm_at = a + 4 * (q0 + r * W), (row + r) * H + h * D
+        gemm(q, 4 * W, 4, address(keys_t), D, address(scores), 4 * ld, rows, wide, D, 0, STORE)
+        gemm(
+            m + 4 * dm_at, 4 * H, 4, address(values_t), D, address(db), 4 * ld, rows, wide, D, 0, STORE
+        )
+        for i in range(rows):
+            place = first + row + r + i
+            _softmax_back(
+                scores[i * ld :][:ld],
+                db[i * ld :][:ld],
+                b[i * ld :][:ld],
+                seen,
+                r + i + 1 if causal else T,
+                c,
+                logsums[(row + r + i) * A + h],
+                seed + u32((place * A + h) * stride),
+                limit,
+                scale,
+            )
+        to = address(dqkv)
+        gemm(
+            address(scores), 4 * ld, 4, address(keys), T, to + 4 * (q0 + r * W), 4 * W, rows, D, seen,
+            0, STORE,
+        )  # fmt: skip
+        pack(qkv, q0 + r * W, W, rows, D, queries)
+        pack(dmixed, dm_at, H, rows, D, dm)
+        # Rows before ``old`` have sums of earlier queries; the others begin here.
+        old = (r if causal else T) if r else 0
+        for begin, end, mode in ((0, old, ADD), (old, seen, STORE)):
+            at = 4 * begin
+            gemm(
+                address(scores) + at, 4, 4 * ld, address(queries), rows,
+                to + 4 * (k0 + begin * W), 4 * W, end - begin, D, rows, 0, mode,
+            )  # fmt: skip
+            gemm(
+                address(b) + at, 4, 4 * ld, address(dm), rows,
+                to + 4 * (v0 + begin * W), 4 * W, end - begin, D, rows, 0, mode,
+            )  # fmt: skip
+
+
+def work_size(T, D):
+    """Numbers of scratch that one head of a sequence of length T needs, there and back."""
+    ld = -(-T // 16) * 16
+    return 3 * D * ld + 2 * _BLOCK * D + 3 * _BLOCK * ld
+
+
+@jit
+def _gelu(u, a, tanh):
+    if tanh:
+        for i in range(u.size):
+            a[i] = gelu(u[i], True)
+    else:
+        for i in range(u.size):
+            a[i] = gelu(u[i], False)
+
+
+@jit
+def _gelu_back(u, da, a, du, db, tanh):
+    """One row: da to du, whose sum goes to db, and the GELU itself once more, to a."""
+    if tanh:
+        for i in range(u.size):
+            y, slope = gelu_and_slope(u[i], True)
+            a[i] = y
+            d = da[i] * slope
+            du[i] = d
+            db[i] += d
+    else:
+        for i in range(u.size):
+            y, slope = gelu_and_slope(u[i], False)
+            a[i] = y
+            d = da[i] * slope
+            du[i] = d
+            db[i] += d
+
+
+@jit
+def _affine(hat, gain, shift, y):
+    for j in range(hat.size):
+        y[j] = hat[j] * gain[j] + shift[j]
+
+
+@jit(void(_vector, int64, int64, _vector, boolean), parallel=True)
+def _pack_one(weight, k, n, packed, transposed):
+    for i in prange((n + PANEL - 1) // PANEL):
+        first = i * PANEL
+        width = min(PANEL, n - first)
+        if transposed:
+            pack_transposed(weight, first * k, k, k, width, packed[first * k :])
+        else:
+            pack(weight, first, n, k, width, packed[first * k :])
+
+
+def pack_weights(weights, transposed=False):
+    """The four matrices of a block, or their transposes, in panels, one after another."""
+    packed, at = np.empty(sum(w.size for w in weights), np.float32), 0
+    for w in weights:
+        k, n = w.shape[::-1] if transposed else w.shape
+        _pack_one(w.reshape(-1), k, n, packed[at:], transposed)
+        at += w.size
+    return packed
+
+
+# Numbers kept of each row, by name; H, F and A are width, hidden and heads.
+def _kept_sizes(H, F, A):
+    return 3 * H, H, H, H, F, 1, 1, A
+
+
+def kept_size(M, H, F, A):
+    """Numbers that the forward pass of a block keeps for M rows."""
+    return M * sum(_kept_sizes(H, F, A))
+
+
+@jit
+def _parts(kept, M, H, F, A, r0, r1):
+    """Views of rows r0 to r1: qkv, mixed, both normalised, GELU's input, 1/deviations, sums."""
+    R, at = r1 - r0, 0
+    qkv = kept[at + r0 * 3 * H :][: R * 3 * H]
+    at += M * 3 * H
+    mixed = kept[at + r0 * H :][: R * H]
+    at += M * H
+    hat1 = kept[at + r0 * H :][: R * H]
+    at += M * H
+    hat2 = kept[at + r0 * H :][: R * H]
+    at += M * H
+    u = kept[at + r0 * F :][: R * F]
+    at += M * F
+    inverse1 = kept[at + r0 :][:R]
+    at += M
+    inverse2 = kept[at + r0 :][:R]
+    at += M
+    logsums = kept[at + r0 * A :][: R * A]
+    return qkv, mixed, hat1, hat2, u, inverse1, inverse2, logsums
+
+
+@jit(
+    void(
+        int64, *[_vector] * 2, *[_places] * 2, *[int64] * 3, *[_vector] * 9, *[boolean] * 4, int64, *[uint32] * 4, float32, float32,
+    ),
+    parallel=True,
+)  # fmt: skip
+def forward(
+    threads, x, y, starts, tiles, H, F, A, packed, qkv_b, out_b, up_b, down_b, gains, shifts, kept, work,
+    keep, norm_first, tanh, causal, stride, seed1, seed2, seed3, limit, scale, eps,
+):  # fmt: skip
+    """x (M, H) to y (M, H), flat.
+
+    starts : where each sequence begins, and the end; tiles : which sequences, likewise
+    packed : `pack_weights`;  gains, shifts : of both norms, one after the other
+    kept : see `kept_size`, for all M rows, or, unless ``keep``, not used
+    work : scratch, a part for each thread;  limit : hashes below it are dropped
+    """
+    count = tiles.size - 1
+    gain1, gain2, shift1, shift2 = gains[:H], gains[H:], shifts[:H], shifts[H:]
+    w_out, w_up, w_down = 3 * H * H, 4 * H * H, 4 * H * H + H * F
+    M = starts[starts.size - 1]
+    each = work.size // threads
+    for chunk in prange(threads):
+        mine = work[chunk * each :][:each]
+        for t in range(count * chunk // threads, count * (chunk + 1) // threads):
+            r0, r1 = starts[tiles[t]], starts[tiles[t + 1]]
+            R = r1 - r0
+            X, Y = x[r0 * H :][: R * H], y[r0 * H :][: R * H]
+            z, o, h, a = (
+                mine[: R * H],
+                mine[R * H :][: R * H],
+                mine[2 * R * H :][: R * H],
+                mine[3 * R * H :][: R * F],
+            )
+            rest = mine[3 * R * H + R * F :]
+            if keep:
+                parts = _parts(kept, M, H, F, A, r0, r1)
+            else:
+                parts = _parts(rest, R, H, F, A, 0, R)
+                rest = rest[R * (6 * H + F + 2 + A) :]
+            qkv, mixed, hat1, hat2, u, inverse1, inverse2, logsums = parts
+            into = X
+            if norm_first:
+                for r in range(R):
+                    i, j = r * H, (r + 1) * H
+                    inverse1[r] = _norm(X[i:j], hat1[i:j], z[i:j], gain1, shift1, eps)
+                into = z
+            p = address(packed)
+            gemm(
+                address(into), 4 * H, 4, p, H, address(qkv), 12 * H, R, 3 * H, H,
+                address(qkv_b), BIAS,
+            )  # fmt: skip
+            for s in range(tiles[t], tiles[t + 1]):
+                row, T = starts[s] - r0, starts[s + 1] - starts[s]
+                for head in range(A):
+                    _attend(
+                        qkv, row, T, H, A, head, mixed, logsums, rest,
+                        causal, stride, r0, seed1, limit, scale,
+                    )  # fmt: skip
+            gemm(
+                address(mixed), 4 * H, 4, p + 4 * w_out, H, address(o), 4 * H, R, H, H,
+                address(out_b), BIAS,
+            )  # fmt: skip
+            for r in range(R):
+                i, j = r * H, (r + 1) * H
+                seed = seed2 + u32((r0 + r) * H)
+                _add_kept(o[i:j], X[i:j], h[i:j], seed, limit, scale)
+                if norm_first:
+                    inverse2[r] = _norm(h[i:j], hat2[i:j], z[i:j], gain2, shift2, eps)
+                else:
+                    inverse1[r] = _norm(h[i:j], hat1[i:j], h[i:j], gain1, shift1, eps)
+            into = z if norm_first else h
+            gemm(
+                address(into), 4 * H, 4, p + 4 * w_up, H, address(u), 4 * F, R, F, H,
+                address(up_b), BIAS,
+            )  # fmt: skip
+            _gelu(u, a, tanh)
+            gemm(
+                address(a), 4 * F, 4, p + 4 * w_down, F, address(o), 4 * H, R, H, F,
+                address(down_b), BIAS,
+            )  # fmt: skip
+            for r in range(R):
+                i, j = r * H, (r + 1) * H
+                seed = seed3 + u32((r0 + r) * H)
+                _add_kept(o[i:j], h[i:j], Y[i:j], seed, limit, scale)
+                if not norm_first:
+                    inverse2[r] = _norm(Y[i:j], hat2[i:j], Y[i:j], gain2, shift2, eps)
+
+
+# Numbers of each row that the gradients of the weights are made of.
+def _sides_sizes(H, F):
+    return H, H, F, F, H, H, 3 * H
+
+
+def sides_size(M, H, F):
+    """Numbers that the backward pass of a block hands to `weight_gradients`, for M rows."""
+    return M * sum(_sides_sizes(H, F))
+
+
+def sums_size(H, F):
+    """Numbers that a tile adds up: of four biases, two gains, two shifts."""
+    return 9 * H + F
+
+
+@jit(
+    void(
+        int64, *[_vector] * 2, *[_places] * 2, *[int64] * 3, *[_vector] * 7,
+        boolean, boolean, boolean, int64, *[uint32] * 4, float32,
+    ),
+    parallel=True,
+)  # fmt: skip
+def backward(
+    threads, dy, dx, starts, tiles, H, F, A, packed, gains, shifts, kept, sides, sums, work,
+    norm_first, tanh, causal, stride, seed1, seed2, seed3, limit, scale,
+):  # fmt: skip
+    """dy (M, H) to dx (M, H).
+
+    packed : the transposes, `pack_weights`
+    sides : written: for all M rows z, w, a, du, df, do, dqkv; see `weight_gradients`
+    sums : added to: of each tile qkv_b, out_b, up_b, down_b, both gains, both shifts
+    """
+    count = tiles.size - 1
+    gain1, gain2, shift1, shift2 = gains[:H], gains[H:], shifts[:H], shifts[H:]
+    w_out, w_up, w_down = 3 * H * H, 4 * H * H, 4 * H * H + H * F
+    M = starts[starts.size - 1]
+    each, wide = work.size // threads, 9 * H + F
+    for chunk in prange(threads):
+        mine = work[chunk * each :][:each]
+        for t in range(count * chunk // threads, count * (chunk + 1) // threads):
+            r0, r1 = starts[tiles[t]], starts[tiles[t + 1]]
+            R = r1 - r0
+            DY, DX = dy[r0 * H :][: R * H], dx[r0 * H :][: R * H]
+            qkv, mixed, hat1, hat2, u, inverse1, inverse2, logsums = _parts(
+                kept, M, H, F, A, r0, r1
+            )
+            at = r0 * H
+            z = sides[at:][: R * H]
+            w = sides[at + M * H :][: R * H]
+            a = sides[2 * M * H + r0 * F :][: R * F]
+            du = sides[2 * M * H + (M + r0) * F :][: R * F]
+            at += 2 * M * (H + F)
+            df = sides[at:][: R * H]
+            do = sides[at + M * H :][: R * H]
+            dqkv = sides[2 * M * (H + F) + 2 * M * H + 3 * r0 * H :][: 3 * R * H]
+            mean = sums[t * wide :][:wide]
+            d_qkv_b, d_out_b, d_up_b, d_down_b = (
+                mean[: 3 * H],
+                mean[3 * H :][:H],
+                mean[4 * H :][:F],
+                mean[4 * H + F :][:H],
+            )
+            mean = mean[5 * H + F :]
+            d_gain1, d_gain2, d_shift1, d_shift2 = (
+                mean[:H],
+                mean[H:][:H],
+                mean[2 * H :][:H],
+                mean[3 * H :][:H],
+            )
+            dh, dm, da = mine[: R * H], mine[R * H :][: R * H], mine[2 * R * H :][: R * F]
+            rest = mine[2 * R * H + R * F :]
+            p = address(packed)
+            for r in range(R):
+                i, j = r * H, (r + 1) * H
+                if norm_first:
+                    dh[i:j] = DY[i:j]
+                else:
+                    _norm_back(
+                        DY[i:j], hat2[i:j], inverse2[r], gain2, d_gain2, d_shift2, dh[i:j], False
+                    )
+                seed = seed3 + u32((r0 + r) * H)
+                _drop_back(dh[i:j], df[i:j], d_down_b, seed, limit, scale)
+            gemm(
+                address(df), 4 * H, 4, p + 4 * w_down, H, address(da), 4 * F, R, F, H, 0, STORE
+            )
+            for r in range(R):
+                i, j = r * F, (r + 1) * F
+                _gelu_back(u[i:j], da[i:j], a[i:j], du[i:j], d_up_b, tanh)
+            to, mode = (dm, STORE) if norm_first else (dh, ADD)
+            gemm(address(du), 4 * F, 4, p + 4 * w_up, F, address(to), 4 * H, R, H, F, 0, mode)
+            hat, gain, shift = (hat2, gain2, shift2) if norm_first else (hat1, gain1, shift1)
+            for r in range(R):
+                i, j = r * H, (r + 1) * H
+                _affine(hat[i:j], gain, shift, w[i:j])
+                if norm_first:
+                    _norm_back(
+                        dm[i:j], hat2[i:j], inverse2[r], gain2, d_gain2, d_shift2, dh[i:j], True
+                    )
+                    DX[i:j] = dh[i:j]
+                else:
+                    _norm_back(
+                        dh[i:j], hat1[i:j], inverse1[r], gain1, d_gain1, d_shift1, DX[i:j], False
+                    )
+                seed = seed2 + u32((r0 + r) * H)
+                _drop_back(DX[i:j], do[i:j], d_out_b, seed, limit, scale)
+            gemm(address(do), 4 * H, 4, p + 4 * w_out, H, address(dm), 4 * H, R, H, H, 0, STORE)
+            for s in range(tiles[t], tiles[t + 1]):
+                row, T = starts[s] - r0, starts[s + 1] - starts[s]
+                for head in range(A):
+                    _attend_back(
+                        qkv, dm, dqkv, row, T, H, A, head, logsums, rest,
+                        causal, stride, r0, seed1, limit, scale,
+                    )  # fmt: skip
+            for r in range(R):
+                d = dqkv[r * 3 * H :][: 3 * H]
+                for j in range(3 * H):
+                    d_qkv_b[j] += d[j]
+            to, mode = (dm, STORE) if norm_first else (DX, ADD)
+            gemm(
+                address(dqkv), 12 * H, 4, p, 3 * H, address(to), 4 * H, R, H, 3 * H, 0, mode
+            )
+            if norm_first:
+                for r in range(R):
+                    i, j = r * H, (r + 1) * H
+                    _affine(hat1[i:j], gain1, shift1, z[i:j])
+                    _norm_back(
+                        dm[i:j], hat1[i:j], inverse1[r], gain1, d_gain1, d_shift1, DX[i:j], True
+                    )
+
+
+@jit(void(int64, _vector, int64, _vector, int64, int64, _vector, _vector), parallel=True)
+def product_of_rows(threads, left, k, right, n, M, into, work):
+    """into (k, n) += left^T right, for left (M, k) and right (M, n): a weight's gradient."""
+    tall = min(k, 512)
+    across = (n + _COLUMNS - 1) // _COLUMNS
+    down = (k + tall - 1) // tall
+    each = work.size // threads
+    for chunk in prange(threads):
+        panel = work[chunk * each :][: _DEPTH * _COLUMNS]
+        count = across * down
+        for task in range(count * chunk // threads, count * (chunk + 1) // threads):
+            first, top = task // down * _COLUMNS, task % down * tall
+            width, rows = min(_COLUMNS, n - first), min(tall, k - top)
+            for r in range(0, M, _DEPTH):
+                deep = min(_DEPTH, M - r)
+                pack(right, r * n + first, n, deep, width, panel)
+                gemm(
+                    address(left) + 4 * (r * k + top), 4, 4 * k, address(panel), deep,
+                    address(into) + 4 * (top * n + first), 4 * n, rows, width, deep, 0, ADD,
+                )  # fmt: skip
+
+
+def panel_size():
+    """Numbers of scratch that a thread of `product_of_rows` needs."""
+    return _DEPTH * _COLUMNS

@@ -1,0 +1,71 @@
+"""Token, position and segment added, normalised and thinned out in one pass; and back."""
+
+import numpy as np
+from numba import boolean, float32, int64, prange, uint32, void
+
+from npssl.kernels.block import _add_kept, _norm, _norm_back
+from npssl.kernels.elementary import hashed
+from npssl.kernels.jit import jit
+
+_vector, _table, _places = float32[::1], float32[:, ::1], int64[::1]
+ROWS = 64  # whose sums are taken together
+_STRIPE = 32  # columns of the tables that one task adds to
+f32, u32 = np.float32, np.uint32
+
+
+@jit(
+    void(
+        *[_places] * 3, *[_table] * 3, *[_vector] * 2, *[_table] * 2, _vector,
+        boolean, uint32, uint32, float32, float32,
+    ),
+    parallel=True,
+)  # fmt: skip
+def embed(
+    ids, places, segments, token, position, segment, gain, shift, hat, y, inverse,
+    norm, seed, limit, scale, eps,
+):  # fmt: skip
+    """y = dropout(norm(token[ids] + position[places] + segment[segments])), rows (M, H)."""
+    M, H = y.shape
+    for chunk in prange((M + ROWS - 1) // ROWS):
+        nothing = np.zeros(H, np.float32)
+        for r in range(chunk * ROWS, min(M, (chunk + 1) * ROWS)):
+            a, b, c = token[ids[r]], position[places[r]], segment[segments[r]]
+            to = y[r]
+            for j in range(H):
+                to[j] = a[j] + b[j] + c[j]
+            if norm:
+                inverse[r] = _norm(to, hat[r], to, gain, shift, eps)
+            if limit:
+                _add_kept(to, nothing, to, seed + u32(r * H), limit, scale)
+
+
+@jit(
+    void(_table, _table, *[_vector] * 2, _table, boolean, uint32, uint32, float32),
+    parallel=True,
+)
+def embed_back(dy, hat, inverse, gain, sums, norm, seed, limit, scale):
+    """dy to the gradient of the sum, in place; ``sums`` (chunks, 2 H): of gain and shift."""
+    M, H = dy.shape
+    for chunk in prange(sums.shape[0]):
+        d_gain, d_shift = sums[chunk, :H], sums[chunk, H:]
+        for r in range(chunk * ROWS, min(M, (chunk + 1) * ROWS)):
+            d = dy[r]
+            if limit:
+                base = seed + u32(r * H)
+                for j in range(H):
+                    t = d[j] * scale
+                    d[j] = t if hashed(base + u32(j)) >= limit else f32(0)
+            if norm:
+                _norm_back(d, hat[r], inverse[r], gain, d_gain, d_shift, d, False)
+
+
+@jit(void(_table, _places, _table), parallel=True)
+def add_to_rows(rows, which, table):
+    """table[which[r]] += rows[r], row by row in order, stripes of columns side by side."""
+    H = rows.shape[1]
+    for stripe in prange((H + _STRIPE - 1) // _STRIPE):
+        c0, c1 = stripe * _STRIPE, min(H, (stripe + 1) * _STRIPE)
+        for r in range(rows.shape[0]):
+            to, x = table[which[r], c0:c1], rows[r, c0:c1]
+            for j in range(c1 - c0):
+                to[j] += x[j]

@@ -1,0 +1,213 @@
+"""The transformer once more, for speed: rows packed without padding, one kernel a block.
+
+The page is `npssl.models.transformer`; `Transformer` comes here with contiguous float32
+parameters whose widths fill whole vectors, and tests hold the two against each other.
+What is dropped differs: the page draws from the generator, a kernel takes three seeds
+from it and hashes (`npssl.kernels.elementary.kept`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from npssl.kernels import fast
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the sequences of a batch lie among packed rows.
+
+    starts : (B + 1,) int64     where each begins, and the end
+    tiles : int64               sequences at which a tile begins, and the end
+    """
+
+    starts: np.ndarray
+    tiles: np.ndarray
+
+    @property
+    def longest(self):
+        """Of the sequences."""
+        return int(np.diff(self.starts).max(initial=0))
+
+    @property
+    def widest(self):
+        """Rows of the largest tile."""
+        return int(np.diff(self.starts[self.tiles]).max(initial=0))
+
+
+def layout(lengths):
+    """The layout of sequences of these lengths.
+
+    >>> layout(np.array([100, 50, 60, 90])).tiles.tolist()
+    [0, 2, 4]
+    """
+    from npssl.kernels.block import TILE
+
+    starts = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=starts[1:])
+    tiles, begin = [0], 0
+    for i in range(len(lengths)):
+        if starts[i + 1] - begin >= TILE:
+            tiles.append(i + 1)
+            begin = starts[i + 1]
+    if tiles[-1] != len(lengths):
+        tiles.append(len(lengths))
+    return Layout(starts, np.array(tiles, np.int64))
+
+
+def lengths_of(mask):
+    """Tokens of each row of mask (B, T), or None where padding is not only at the end."""
+    lengths = mask.sum(1)
+    right = np.arange(mask.shape[1]) < lengths[:, None]
+    return lengths if (right == mask).all() else None
+
+
+def fits(p, heads):
+    """May the kernels stand in for these parameters of a transformer?"""
+    arrays = [p.token, p.position]
+    for b in p.blocks:
+        arrays += [b.attention.qkv.w, b.attention.out.w, b.ffn.up.w, b.ffn.down.w]
+    width = p.token.shape[1]
+    hidden = {b.ffn.up.w.shape[1] for b in p.blocks}
+    return fast(*arrays) and not width // heads % 16 and not any(h % 16 for h in hidden)
+
+
+def _dropout(rate, rng, count):
+    """Seeds, and what a hash is compared to, and the factor of what is kept."""
+    from npssl.kernels.elementary import threshold
+
+    if rng is None or not rate:
+        return [np.uint32(0)] * count, np.uint32(0), np.float32(1)
+    seeds = list(rng.integers(0, 1 << 32, count, dtype=np.uint32))
+    return seeds, np.uint32(threshold(rate)), np.float32(1 / (1 - rate))
+
+
+def packed_block(
+    p, x, *, rows: Layout, heads, norm_first, form, eps, causal, rate, rng, keep=True
+):
+    """`post_norm_block` or `pre_norm_block` of packed x (M, D).
+
+    ``back(dy, g)`` returns dx; without ``keep`` there is no way back.
+    """
+    import numba
+
+    from npssl.kernels import block
+    from npssl.kernels.workspace import borrow, give_back, give_back_with
+
+    weights = [p.attention.qkv.w, p.attention.out.w, p.ffn.up.w, p.ffn.down.w]
+    biases = [p.attention.qkv.b, p.attention.out.b, p.ffn.up.b, p.ffn.down.b]
+    gains = np.concatenate([p.norm1.gain, p.norm2.gain])
+    shifts = np.concatenate([p.norm1.bias, p.norm2.bias])
+    (M, H), F = x.shape, p.ffn.up.w.shape[1]
+    seeds, limit, scale = _dropout(rate, rng, 3)
+    options = norm_first, form == "tanh", causal, rows.longest, *seeds, limit, scale
+    threads = numba.get_num_threads()
+    head = block.work_size(rows.longest, H // heads)
+    R = rows.widest
+
+    kept = borrow(block.kept_size(M, H, F, heads) if keep else 1)
+    size = R * (3 * H + F) + head + (0 if keep else block.kept_size(R, H, F, heads))
+    work = borrow(threads * size)
+    y = np.empty_like(x)
+    block.forward(
+        threads,
+        x.reshape(-1),
+        y.reshape(-1),
+        rows.starts,
+        rows.tiles,
+        H,
+        F,
+        heads,
+        block.pack_weights(weights),
+        *biases,
+        gains,
+        shifts,
+        kept,
+        work,
+        keep,
+        *options,
+        np.float32(eps),
+    )
+    give_back(work)
+
+    def back(dy, g):
+        sides = borrow(block.sides_size(M, H, F))
+        sums = np.zeros((len(rows.tiles) - 1, block.sums_size(H, F)), np.float32)
+        work = borrow(threads * max(R * (2 * H + F) + head, block.panel_size()))
+        dx = np.empty_like(dy)
+        block.backward(
+            threads,
+            dy.reshape(-1),
+            dx.reshape(-1),
+            rows.starts,
+            rows.tiles,
+            H,
+            F,
+            heads,
+            block.pack_weights(weights, transposed=True),
+            gains,
+            shifts,
+            kept,
+            sides,
+            sums.reshape(-1),
+            work,
+            *options,
+        )
+        ends = np.cumsum([M * H, M * H, M * F, M * F, M * H, M * H])
+        z, w, a, du, df, do, dqkv = np.split(sides, ends)
+        mixed = kept[3 * M * H :][: M * H]
+        for left, right, into in (
+            (z if norm_first else x.reshape(-1), dqkv, g.attention.qkv.w),
+            (mixed, do, g.attention.out.w),
+            (w, du, g.ffn.up.w),
+            (a, df, g.ffn.down.w),
+        ):
+            block.product_of_rows(
+                threads, left, into.shape[0], right, into.shape[1], M, into.reshape(-1), work
+            )
+        give_back(work)
+        give_back(sides)
+        total, at = sums.sum(0), 0
+        for into in (
+            *(g.attention.qkv.b, g.attention.out.b, g.ffn.up.b, g.ffn.down.b),
+            *(g.norm1.gain, g.norm2.gain, g.norm1.bias, g.norm2.bias),
+        ):
+            into += total[at : at + into.size]
+            at += into.size
+        return dx
+
+    give_back_with(back, kept)
+    return y, back
+
+
+def packed_embedding(p, ids, places, segments, *, eps, rate, rng, norm):
+    """Rows (M, D) of tokens (M,) at their places; ``back(dx, g)`` credits the tables."""
+    from npssl.kernels import embedding
+
+    M, H = len(ids), p.token.shape[1]
+    has_segments = hasattr(p, "segment")
+    segment = p.segment if has_segments else np.zeros((1, H), np.float32)
+    gain, shift = (p.norm.gain, p.norm.bias) if norm else (np.zeros(0, np.float32),) * 2
+    (seed,), limit, scale = _dropout(rate, rng, 1)
+    hat, inverse = np.empty((M if norm else 0, H), np.float32), np.empty(M, np.float32)
+    x = np.empty((M, H), np.float32)
+    embedding.embed(
+        *(ids, places, segments, p.token, p.position, segment, gain, shift, hat, x, inverse),
+        *(norm, seed, limit, scale, np.float32(eps)),
+    )
+
+    def back(dx, g):
+        dx = np.array(dx)
+        sums = np.zeros((-(-M // embedding.ROWS), 2 * H), np.float32)
+        embedding.embed_back(dx, hat, inverse, gain, sums, norm, seed, limit, scale)
+        for which, table in ((ids, "token"), (places, "position"), (segments, "segment")):
+            if table != "segment" or has_segments:
+                embedding.add_to_rows(dx, which, getattr(g, table))
+        if norm:
+            total = sums.sum(0)
+            g.norm.gain += total[:H]
+            g.norm.bias += total[H:]
+
+    return x, back
