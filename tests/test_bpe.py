@@ -31,30 +31,6 @@ def test_reference_encodings(files, shared_data):
         assert pairs.encode(case["text"]).tolist() == case["ids"]
 
 
-RANGES = [(32, 127)] * 3 + [(0, 33), (127, 0x250), (0x300, 0x460), (0x660, 0x66A), (0x900, 0x980)]
-RANGES += [(0x2000, 0x2070), (0x2150, 0x2190), (0x3000, 0x3100), (0x4E00, 0x4E80)]
-
-
-def strange(rng, n):
-    """Strings of letters, digits of many scripts, marks, blanks, clitics and emoji."""
-    signs = [chr(c) for low, high in RANGES for c in range(low, high)]
-    signs += ["'s", "'ll", " the", "  ", "\n\n", "ing ", "²", "½", "\U0001f600"] * 9
-    for _ in range(n):
-        yield "".join(signs[i] for i in rng.integers(0, len(signs), rng.integers(0, 12)))
-
-
-def test_equals_tokenizers(files, shared_data):
-    tokenizers = pytest.importorskip("tokenizers", reason="needs the package tokenizers")
-    theirs = tokenizers.ByteLevelBPETokenizer(*map(str, files), add_prefix_space=False)
-    ours = BytePairs.read(*files)
-    texts = list(strange(np.random.default_rng(0), 5000))
-    with lzma.open(shared_data("enwiki-2018") / "enwiki.txt.xz", "rt", encoding="utf-8") as file:
-        texts += [line for line, _ in zip(file, range(2000))]
-    for text, other in zip(texts, theirs.encode_batch(texts)):
-        assert ours.encode(text).tolist() == other.ids, repr(text)
-        assert ours.decode(other.ids) == text
-
-
 @given(st.text())
 def test_every_text_comes_back(text):
     assert SMALL.decode(SMALL.encode(text)) == text

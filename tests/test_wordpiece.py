@@ -33,34 +33,12 @@ def test_reference_encodings(vocabulary, shared_data):
         assert not segments.any()
 
 
-def strange(rng, n):
-    """Strings of letters, marks, ideographs, blanks, controls, emoji and special tokens."""
-    letters = [chr(c) for low, high in RANGES for c in range(low, high)]
-    letters.remove("\u061d")  # punctuation since Unicode 14: their table is older
-    letters += ["[MASK]", "[SEP]", "[mask]", " the ", "ing ", "x" * 101, "İ", "ΑΣ ", "\U0001f600"]
-    for _ in range(n):
-        yield "".join(letters[i] for i in rng.integers(0, len(letters), rng.integers(0, 12)))
-
-
-RANGES = [(32, 127)] * 3 + [(0, 32), (127, 0x250), (0x300, 0x370), (0x370, 0x460), (0x5D0, 0x6D0)]
-RANGES += [(0x900, 0x980), (0x2000, 0x2070), (0x3000, 0x3100), (0x4E00, 0x4E80), (0xAC00, 0xAC40)]
-RANGES += [(0xE000, 0xE004), (0xFB00, 0xFB07), (0xFE30, 0xFE70), (0xFFF0, 0xFFFE)]
-
-
-def test_equals_tokenizers(vocabulary, shared_data):
-    tokenizers = pytest.importorskip("tokenizers", reason="needs the package tokenizers")
-    theirs = tokenizers.BertWordPieceTokenizer(str(vocabulary), lowercase=True)
-    ours = WordPiece.read(vocabulary)
-    texts = list(strange(np.random.default_rng(0), 5000))
-    with lzma.open(shared_data("enwiki-2018") / "enwiki.txt.xz", "rt", encoding="utf-8") as file:
-        texts += [line for line, _ in zip(file, range(2000))]
-    for text, other in zip(texts, theirs.encode_batch(texts, add_special_tokens=False)):
-        assert ours.encode(text).tolist() == other.ids, repr(text)
-
-
 @given(st.text())
 def test_every_text_has_ids_and_chunks_may_be_joined(text):
     assert SMALL.encode(text).dtype == np.int32
+    ids, offsets = SMALL.encode_with_offsets(text)
+    assert np.array_equal(ids, SMALL.encode(text)) and offsets.shape == (len(ids), 2)
+    assert (offsets[:, 0] < offsets[:, 1]).all() and (np.diff(offsets, axis=0) >= 0).all()
     assert SMALL.encode(text + " ab").tolist() == [*SMALL.encode(text), SMALL.ids["ab"]]
 
 
@@ -72,6 +50,28 @@ def test_framing_and_truncation():
         SMALL.encode_pair("a", "b", longest=2)
     with pytest.raises(ValueError, match=r"\[CLS\]"):
         WordPiece(["[UNK]"]).encode_pair("a")
+
+
+def test_offsets_where_the_text_changes_its_length():
+    words = WordPiece([*SPECIALS, "caf", "##e", "x", "中", "ᄒ", "##ᅡ"])
+    for text, expected in (
+        ("CAFÉ x", ["CAF", "É", "x"]),
+        ("cafe\u0301x", ["cafe\u0301x"]),  # unknown
+        ("cafe\u0301 x", ["caf", "e", "x"]),
+        (" c\u200baf\x00e", ["c\u200baf", "e"]),
+        ("x中[MASK]\t[mask]", ["x", "中", "[MASK]", "[", "mask", "]"]),
+        ("\ud558", ["\ud558", "\ud558"]),  # one syllable, two letters
+    ):
+        ids, offsets = words.encode_with_offsets(text)
+        assert [text[start:stop] for start, stop in offsets] == expected
+        assert ids.tolist() == words.encode(text).tolist()
+
+
+def test_specials_that_the_vocabulary_lacks_are_text():
+    words = WordPiece(["?", "[", "]", "mask"], unknown="?")
+    for text in ("[MASK]", "[MASK] [PAD]"):
+        assert words.pieces(text) == ["[", "mask", "]", "[", "?", "]"][: 3 * text.count("[")]
+        assert np.array_equal(words.encode_with_offsets(text)[0], words.encode(text))
 
 
 def test_words_and_texts():

@@ -77,9 +77,8 @@ class WordPiece(Tokenizer):
             self.ids.get(f"[{name}]") for name in ("PAD", "CLS", "SEP", "MASK")
         )
         self._longest = max(map(len, self.tokens))
-        self._special = re.compile(
-            "(" + "|".join(re.escape(s) for s in SPECIALS if s in self.ids) + ")"
-        )
+        self._specials = {special for special in SPECIALS if special in self.ids}
+        self._special = re.compile(f"({'|'.join(map(re.escape, self._specials)) or '(?!)'})")
         self._known: dict[str, tuple[int, ...]] = {}
 
     @classmethod
@@ -122,7 +121,7 @@ class WordPiece(Tokenizer):
             for letter in word:
                 letters[letter] += n
         kept = set(sorted(letters, key=lambda c: (-letters[c], c))[:characters])
-        words = {word: n for word, n in sorted(counts.items()) if kept.issuperset(word)}
+        words = {word: n for word, n in counts.items() if kept.issuperset(word)}
         inner = {f"##{c}" for word in words for c in word[1:]}
         tokens = [*SPECIALS, *sorted(kept), *sorted(inner)]
         if size < len(tokens):
@@ -191,24 +190,60 @@ class WordPiece(Tokenizer):
         which = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
         return np.array([i for part in parts for i in part], np.int32), which.astype(np.int64)
 
+    def encode_with_offsets(self, text: str) -> tuple[np.ndarray, np.ndarray]:
+        """Ids of the pieces of a text, (n,) int32, and where they stand, (n, 2) int64.
+
+        The piece k is ``text[start:stop]`` with ``start, stop = offsets[k]``, whatever
+        lower-casing and dropping of accents have done to it.  Two pieces of one letter have
+        the same place.
+
+        Examples
+        --------
+        >>> words = WordPiece(["[UNK]", "caf", "##e", "!"])
+        >>> ids, offsets = words.encode_with_offsets(" CAFÉ !")
+        >>> [" CAFÉ !"[start:stop] for start, stop in offsets]
+        ['CAF', 'É', '!']
+        """
+        ids: list[int] = []
+        offsets: list[tuple[int, int]] = []
+        at = 0
+        for part in self._parts(text):
+            if part in self._specials:
+                ids.append(self.ids[part])
+                offsets.append((at, at + len(part)))
+            else:
+                for chunk in _CHUNK.finditer(part):
+                    base = at + chunk.start()
+                    for word, places in self._words(chunk[0]):
+                        first = 0
+                        for i, stop in self._split(word):
+                            ids.append(i)
+                            offsets.append((base + places[first], base + places[stop - 1] + 1))
+                            first = stop
+            at += len(part)
+        return np.array(ids, np.int32), np.array(offsets, np.int64).reshape(-1, 2)
+
     def decode(self, ids) -> str:
         """The pieces of a text put together, a blank between words."""
         return " ".join(self.tokens[i] for i in ids).replace(" ##", "")
 
     def _encode(self, text: str) -> list[int]:
-        if "[" in text and self._special.pattern != "()":
-            ids: list[int] = []
-            for i, part in enumerate(self._special.split(text)):
-                ids += [self.ids[part]] if i % 2 else self._plain(part)
-            return ids
-        return self._plain(text)
+        ids: list[int] = []
+        for part in self._parts(text):
+            ids += (self.ids[part],) if part in self._specials else self._plain(part)
+        return ids
+
+    def _parts(self, text):
+        """A text as specials and what is between them."""
+        return filter(None, self._special.split(text)) if "[" in text else [text]
 
     def _plain(self, text):
         known, ids = self._known, []
         for chunk in _CHUNK.findall(text):
             found = known.get(chunk)
             if found is None:
-                found = tuple(i for word in self._words(chunk) for i in self._split(word))
+                words = self._words(chunk)
+                found = tuple(i for word, _ in words for i, _ in self._split(word))
                 if len(known) < CACHED:
                     known[chunk] = found
             ids += found
@@ -221,39 +256,47 @@ class WordPiece(Tokenizer):
             chunks.update(_CHUNK.findall(text))
         counts: Counter[str] = Counter()
         for chunk, n in chunks.items():
-            for word in self._words(chunk):
-                if 0 < len(word) <= self.max_letters:
+            for word, _ in self._words(chunk):
+                if len(word) <= self.max_letters:
                     counts[word] += n
         return counts
 
     def _words(self, text):
-        """Cleaned words and punctuation of a text: BERT's basic tokenizer."""
-        if not text.isascii() or not text.isprintable():
-            text = "".join(map(_clean, text))
-        if self.lowercase:
-            if not text.isascii():
-                text = unicodedata.normalize("NFD", text)
-                text = "".join(c for c in text if unicodedata.category(c) != "Mn")
-            text = "".join(map(str.lower, text))  # letter by letter: a final sigma is a sigma
-        return "".join(f" {c} " if _punctuation(c) else c for c in text).split(" ")
+        """BERT's basic tokenizer: cleaned words and punctuation, each with its letters' places."""
+        if text.isascii() and text.isprintable():
+            letters, places = text.lower() if self.lowercase else text, range(len(text))
+        else:
+            found = [(d, i) for i, c in enumerate(text) for d in _clean(c)]
+            if self.lowercase:  # letter by letter: a final sigma is a sigma
+                found = [(d, i) for c, i in found for d in unicodedata.normalize("NFD", c)]
+                found = [(c.lower(), i) for c, i in found if unicodedata.category(c) != "Mn"]
+            letters, places = "".join(c for c, _ in found), [i for _, i in found]
+        start = 0
+        for i, c in enumerate(letters + " "):
+            if c == " " or _punctuation(c):
+                if start < i:
+                    yield letters[start:i], places[start:i]
+                if c != " ":
+                    yield c, places[i : i + 1]
+                start = i + 1
 
     def _split(self, word):
-        """Ids of the longest pieces from the left, or of the unknown token."""
+        """The longest pieces from the left, or the unknown token: ids, and where each ends."""
         if len(word) > self.max_letters:
-            return [self.unk_id]
-        ids: list[int] = []
+            return [(self.unk_id, len(word))]
+        found: list[tuple[int, int]] = []
         start = 0
         while start < len(word):
             mark = "##" if start else ""
             for stop in range(min(len(word), start + self._longest), start, -1):
-                found = self.ids.get(mark + word[start:stop])
-                if found is not None:
+                i = self.ids.get(mark + word[start:stop])
+                if i is not None:
                     break
             else:
-                return [self.unk_id]
-            ids.append(found)
+                return [(self.unk_id, len(word))]
+            found.append((i, stop))
             start = stop
-        return ids
+        return found
 
 
 def _clean(c):
