@@ -215,8 +215,8 @@ class Span:
         Returns
         -------
         spans : (B, 2)     first and last token
-        margin : (B,)      its score, S h_first + E h_last, above that of [CLS] for both;
-                           -inf where the passage is empty
+        score : (B,)       S h_first + E h_last; -inf where the passage is empty
+        none : (B,)        the same of [CLS] for both: there is no answer
         """
         _, segments, mask = x
         scores, _ = self.scores(p, x)
@@ -229,7 +229,7 @@ class Span:
         both[:, (lag < 0) | (lag >= longest)] = -np.inf
         best = both.reshape(len(mask), -1).argmax(1)
         top = both.reshape(len(mask), -1)[np.arange(len(mask)), best]
-        return np.stack(np.divmod(best, T), -1), top - scores[:, 0].sum(-1)
+        return np.stack(np.divmod(best, T), -1), top, scores[:, 0].sum(-1)
 
 
 @dataclass(frozen=True)

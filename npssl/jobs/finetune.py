@@ -1,0 +1,495 @@
+"""Fine-tuning from end to end: a folder of weights and labelled text to a model and its scores.
+
+The model is trained with AdamW, a warm-up and then a straight line to 0, with clipping; the
+dev part is scored after each epoch, and the weights that were best there are kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from npssl.data import labelled, labelled_rows
+from npssl.data.bpe import BytePairs
+from npssl.data.labelled import Data, Questions, Sentences, Tagged
+from npssl.data.labelled_rows import Rows
+from npssl.data.pairs import by_length
+from npssl.data.wordpiece import WordPiece
+from npssl.errors import FileError
+from npssl.evaluation import metrics
+from npssl.evaluation.correlation import pearson, spearman
+from npssl.files import whole_file
+from npssl.jobs.pretrained import load_pretrained, save_pretrained
+from npssl.jobs.sentences import SentenceEncoder
+from npssl.models.transformer import Transformer
+from npssl.optim import AdamW, warmup_linear
+from npssl.params import Params, load_arrays, save_arrays
+from npssl.tasks.fine_tune import Sentence, Similarity, Span, Tags
+from npssl.tasks.fine_tune_causal import CausalSentence
+from npssl.train import Run, gradient_step, state_of, train
+
+POOLS = ("mean", "cls", "cosine")
+MEASURES = {"cola": "matthews"}  # what the dev part is judged by, where it is not the usual
+SPECIALS = 3  # rows that GPT's frames add to the table
+
+
+class FineTuned:
+    """An encoder with a head, its tokenizer, and what the head was taught.
+
+    `fine_tune` makes it; `FineTuned.load` reads what `save` wrote.
+
+    Parameters
+    ----------
+    task : one of the tasks of `npssl.tasks.fine_tune`, or `CausalSentence`
+    params : Params
+    words : WordPiece or BytePairs
+    taught : dict       ``kind``, ``classes`` or ``tags``, ``limits`` of scores, ``longest``, ...
+    """
+
+    def __init__(self, task, params: Params, words, taught: dict):
+        self.task, self.params, self.words, self.taught = task, params, words, taught
+
+    def rows(self, data: Data, *, training: bool = False) -> Rows:
+        """The data as rows of ids.
+
+        Raises
+        ------
+        ValueError
+            if it is not of the kind that the head was made for, or has other classes.
+        """
+        kind, longest = self.taught["kind"], self.taught["longest"]
+        expected = _DATA[kind]
+        if not isinstance(data, expected):
+            raise ValueError(
+                f"data: expected {expected.__name__} for {kind}, found {type(data).__name__}"
+            )
+        if isinstance(data, Tagged):
+            tags = tuple(self.taught["tags"])
+            return labelled_rows.tagged(data, self.words, longest=longest, tags=tags)
+        if isinstance(data, Questions):
+            return labelled_rows.questions(
+                data,
+                self.words,
+                longest=longest,
+                stride=self.taught["stride"],
+                outside="cls" if self.taught["none"] or not training else "drop",
+            )
+        assert isinstance(data, Sentences)
+        classes = self.taught.get("classes")
+        if (list(data.classes) if data.classes else None) != classes:
+            raise ValueError(f"data: expected the classes {classes}, found {data.classes}")
+        if data.classes is None:
+            low, high = self.taught["limits"]
+            data = replace(data, y=(data.y - low) / (high - low))
+        elif len(data) and not 0 <= data.y.min() <= data.y.max() < len(data.classes):
+            raise ValueError(
+                f"data: expected classes 0 to {len(data.classes) - 1}, "
+                f"found {data.y.min()} to {data.y.max()}"
+            )
+        if kind == "causal":
+            return labelled_rows.prompts(data, self.words, longest=longest)
+        return labelled_rows.sentences(data, self.words, longest=longest, apart=kind == "cosine")
+
+    def predict(self, data: Data, *, tokens: int = 4096, rows: Rows | None = None) -> list:
+        """For each example a number of a class, a score, a list of tags, or an answer.
+
+        Texts of like length stand in one batch of about ``tokens`` tokens.
+        """
+        rows = rows or self.rows(data)
+        found: dict[int, Any] = {}
+        best: dict[int, tuple] = {}
+        for which in by_length(rows.lengths, tokens=tokens) if len(rows) else ():
+            x, _ = rows.batch(which)
+            told = self.task.predict(self.params.tree, x)
+            if isinstance(data, Questions):
+                for n, span, score, none in zip(which, *told):
+                    judged = score - none if self.taught["none"] else score
+                    if rows.of[n] not in best or judged > best[rows.of[n]][0]:
+                        best[rows.of[n]] = judged, rows.places[n][span]
+            else:
+                found |= zip(which.tolist(), told)
+        if isinstance(data, Questions):
+            return [self._answer(q.passage, best[n]) for n, q in enumerate(data.rows)]
+        if isinstance(data, Tagged):
+            names, firsts = self.taught["tags"], [y >= 0 for y in rows.y]
+            told = [[names[i] for i in found[n][: len(f)][f]] for n, f in enumerate(firsts)]
+            return [tags + ["O"] * (len(w) - len(tags)) for tags, w in zip(told, data.words)]
+        if data.classes is None:
+            low, high = self.taught["limits"]
+            return [low + (high - low) * float(found[n]) for n in range(len(rows))]
+        return [int(found[n]) for n in range(len(rows))]
+
+    def _answer(self, passage, best):
+        score, place = best
+        if not np.isfinite(score) or (self.taught["none"] and score < 0):
+            return ""
+        return passage[place[0, 0] : place[1, 1]]
+
+    def evaluate(self, data: Data, *, rows: Rows | None = None) -> dict[str, float]:
+        """What the predictions are worth, by the measures of their kind."""
+        found = self.predict(data, rows=rows)
+        if isinstance(data, Questions):
+            return metrics.answers(found, [[text for text, _ in q.answers] for q in data.rows])
+        if isinstance(data, Tagged):
+            return metrics.entity_f1(found, data.tags)
+        if data.classes is None:
+            return {"pearson": pearson(found, data.y), "spearman": spearman(found, data.y)}
+        scores = {"accuracy": metrics.accuracy(found, data.y)}
+        if len(data.classes) == 2:
+            scores["f1"] = metrics.f1(found, data.y)
+            scores["matthews"] = metrics.matthews(found, data.y)
+        return scores
+
+    def save(self, folder) -> None:
+        """Write the encoder as `save_pretrained` does, the tokenizer, the head and what it is."""
+        folder, base = Path(folder), _base(self.task)
+        encoder = getattr(self.task, base)
+        inner = Params(encoder.spec())
+        for name, view in inner.views.items():
+            view[...] = self.params.views[f"{base}.{name}"]
+        save_pretrained(folder, encoder, inner)
+        if isinstance(self.words, WordPiece):
+            self.words.save(folder / "vocab.txt")
+            _write(folder / "tokenizer_config.json", {"do_lower_case": self.words.lowercase})
+        else:
+            self.words.save(folder)
+        head = {n: a for n, a in self.params.views.items() if not n.startswith(f"{base}.")}
+        save_arrays(folder / "head.npz", head)
+        _write(folder / "task.json", self.taught)
+
+    @classmethod
+    def load(cls, folder) -> FineTuned:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        FileError
+            if a file is missing or broken, or the head does not fit what is told of it.
+        """
+        folder = Path(folder)
+        path = folder / "task.json"
+        try:
+            taught = json.loads(path.read_text("utf-8"))
+            kind, longest = taught["kind"], taught["longest"]
+        except FileNotFoundError:
+            raise FileError(path, "no such file: this is no folder of a fine-tuned model") from None
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise FileError(path, f"does not tell what was fine-tuned ({error!r})") from None
+        encoder, inner, words = _open(folder, longest)
+        try:
+            task = _task(kind, encoder, taught)
+        except (ValueError, KeyError, TypeError) as error:
+            raise FileError(path, f"does not tell what was fine-tuned ({error!r})") from None
+        params, base = Params(task.spec()), _base(task)
+        head = load_arrays(folder / "head.npz")
+        for name, view in params.views.items():
+            given = inner.views.get(name.removeprefix(f"{base}."))
+            if not name.startswith(f"{base}."):
+                given = head.pop(name, None)
+                if given is None or given.shape != view.shape:
+                    found = None if given is None else given.shape
+                    message = f"expected shape {view.shape}, found {found}"
+                    raise FileError(folder / "head.npz", message, place=name)
+            view[...] = given
+        if head:
+            raise FileError(folder / "head.npz", f"tensors that no head has: {sorted(head)}")
+        return cls(task, params, words, taught)
+
+
+_DATA: dict = {
+    "classes": Sentences,
+    "score": Sentences,
+    "cosine": Sentences,
+    "causal": Sentences,
+    "tags": Tagged,
+    "span": Questions,
+}
+
+
+def fine_tune(
+    data: str | dict[str, Data],
+    folder,
+    *,
+    where=None,
+    pool: str | None = None,
+    epochs: int = 3,
+    lr: float = 5e-5,
+    batch: int = 32,
+    seed: int = 0,
+    warmup: float = 0.1,
+    decay: float = 0.01,
+    clip: float = 1.0,
+    layer_decay: float | None = None,
+    freeze: bool = False,
+    random_weights: bool = False,
+    weight: float = 0.5,
+    rate: float = 0.1,
+    longest: int | None = None,
+    limit: int | None = None,
+    patience: int = 3,
+    run: Run | None = None,
+    progress: Callable[[int, int, dict], None] = lambda done, steps, row: None,
+) -> FineTuned:
+    """Teach a task to an encoder of the BERT kind, or to a decoder of the GPT-2 kind.
+
+    Parameters
+    ----------
+    data : str or dict
+        A name in `npssl.data.labelled.TASKS`, or parts ``train``, ``dev`` and perhaps
+        ``test``; what they hold chooses the head.
+    folder : path
+        Weights, as `npssl.load_pretrained` reads them, with ``vocab.txt``; or with
+        ``vocab.json`` and ``merges.txt`` for a decoder.
+    where : path, optional
+        The folder of data sets; see `npssl.data.sets.path`.
+    pool : "mean", "cls" or "cosine"
+        What stands for a text: the mean of its vectors, BERT's [CLS], or, where pairs have
+        scores, the cosine of both means.  None is "cosine" for pairs with scores, else "mean".
+    epochs, batch : int
+    lr : float
+        The highest learning rate.
+    seed : int
+        Of the head's first values, the order of the texts and the dropout.
+    warmup : float
+        Share of all steps until the learning rate is at its highest.
+    decay, clip : float
+        Weight decay; longest gradient.
+    layer_decay : float in (0, 1], optional
+        The learning rate of a block is this times that of the block above it; the
+        embeddings' comes last.  Howard & Ruder 2018, arXiv:1801.06146, section 3.2; Clark et
+        al. 2020, arXiv:2003.10555, appendix (ELECTRA, .8 and .9).
+    freeze : bool
+        Only the head moves.
+    random_weights : bool
+        The architecture of ``folder`` with random weights: what pre-training is compared to.
+    weight : float
+        Of the language model's loss, for a decoder.
+    rate : float
+        Dropout.
+    longest : int, optional
+        Tokens of a text that are read; 128, for questions 384, or the model's context.
+    limit : int, optional
+        Train on the first so many examples, in an order drawn once for all seeds.
+    patience : int
+        Epochs without a better dev score until training stops.
+    run : Run, optional
+        Where checkpoints go, so that it can be stopped and resumed.
+    progress : callable
+        ``progress(done, steps, row)`` after each step; ``row`` has ``dev`` after an epoch.
+
+    Returns
+    -------
+    FineTuned
+        The best of its epochs by the dev part; ``taught["scores"]`` has the scores of
+        ``dev`` and ``test``, ``taught["epoch"]`` which one it was.
+    """
+    for name, value in (("epochs", epochs), ("batch", batch), ("patience", patience)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, found {value}")
+    if not 0 <= warmup < 1:
+        raise ValueError(f"warmup must be a share, 0 or more and below 1, found {warmup}")
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit must be at least 1, found {limit}")
+    name = data if isinstance(data, str) else "own"
+    parts = labelled.load(data, where) if isinstance(data, str) else data
+    _fit(parts)
+    if limit is not None and limit < len(parts["train"]):
+        chosen = np.random.default_rng(0).permutation(len(parts["train"]))[:limit]
+        parts = {**parts, "train": parts["train"].take(chosen)}
+    usual = 384 if isinstance(parts["train"], Questions) else 128
+    encoder, inner, words = _open(folder, longest, usual)
+    taught = _taught(name, parts["train"], encoder.causal, pool)
+    taught["longest"] = longest or min(usual, encoder.context)
+    taught |= {"weight": weight} if encoder.causal else {}
+    if encoder.causal:
+        encoder = replace(encoder, vocab=len(words) + SPECIALS)
+    task = _task(taught["kind"], replace(encoder, rate=rate), taught, freeze)
+    base = _base(task)
+    params = Params(task.spec(), np.random.default_rng(seed), frozen=[base] if freeze else [])
+    if not random_weights:
+        for tensor, a in inner.views.items():
+            params.views[f"{base}.{tensor}"][: len(a)] = a  # a decoder's new rows stay random
+        _warm_head(params, folder)
+    model = FineTuned(task, params, words, taught)
+    shares = None if layer_decay is None else layer_shares(params, base, layer_decay)
+    optimizer = AdamW(params, decay=decay, shares=shares)
+    rows = model.rows(parts["train"], training=True)
+    if not len(rows):
+        raise ValueError("train: nothing is left to train on")
+    steps = -(-len(rows) // batch)  # an epoch
+    schedule = warmup_linear(lr, int(warmup * steps * epochs), steps * epochs)
+    order = _Order(rows.lengths, batch, seed)
+    step = gradient_step(
+        task, lambda k: rows.batch(order(k)), params, optimizer, schedule, seed=seed, clip=clip
+    )
+    dev, best = model.rows(parts["dev"]), params.flat.copy()
+    seen = np.full(epochs, -2.0)  # dev scores; none is below -1
+    state = state_of(params, optimizer) | {"dev.scores": seen, "dev.best": best}
+    for done, row in train(step, state, steps=steps * epochs, run=run):
+        epoch, rest = divmod(done, steps)
+        if not rest:
+            row = {**row, "dev": model.evaluate(parts["dev"], rows=dev)}
+            seen[epoch - 1] = row["dev"][taught["measure"]]
+            if seen[epoch - 1] > seen[: epoch - 1].max(initial=-2.0):
+                best[:] = params.flat
+        progress(done, steps * epochs, row)
+        if epoch - 1 - int(seen.argmax()) >= patience:
+            break
+    params.flat[:] = best
+    taught["epoch"] = int(seen.argmax()) + 1
+    taught["scores"] = {p: model.evaluate(parts[p]) for p in ("dev", "test") if p in parts}
+    return model
+
+
+def layer_shares(params: Params, base: str, decay: float) -> dict[str, float]:
+    """Shares of the learning rate that fall from the top block down to the embeddings.
+
+    >>> from npssl.models.transformer import bert
+    >>> p = Params(dict(encoder=bert(5, 4, 2, 2, 6).spec()))
+    >>> layer_shares(p, "encoder", 0.5)["encoder.blocks.0"]
+    0.25
+    """
+    if not 0 < decay <= 1:
+        raise ValueError(f"layer_decay must be above 0 and at most 1, found {decay}")
+    depth = len(getattr(params.tree, base).blocks)
+    shares = {f"{base}.blocks.{i}": decay ** (depth - i) for i in range(depth)}
+    for name in ("token", "position", "segment", "norm"):
+        if any(f"{n}.".startswith(f"{base}.{name}.") for n in params.views):
+            shares[f"{base}.{name}"] = decay ** (depth + 1)
+    return shares
+
+
+class _Order:
+    """Which rows step k takes: all of them once an epoch, rows of like length together.
+
+    The rows of an epoch are shuffled, sorted by length within pools of 50 batches, and the
+    batches shuffled: so little is padded, and what stands in one batch is still random.
+    """
+
+    def __init__(self, lengths, batch, seed):
+        self.lengths, self.batch, self.seed = lengths, batch, seed
+        self.steps = -(-len(lengths) // batch)
+        self._epoch, self._batches = -1, []
+
+    def __call__(self, k):
+        epoch, place = divmod(k, self.steps)
+        if epoch != self._epoch:
+            rng = np.random.default_rng([self.seed, epoch])
+            rows = rng.permutation(len(self.lengths))
+            pools = np.split(rows, range(50 * self.batch, len(rows), 50 * self.batch))
+            rows = np.concatenate([p[np.argsort(self.lengths[p], kind="stable")] for p in pools])
+            cuts = [rows[i : i + self.batch] for i in range(0, len(rows), self.batch)]
+            self._batches = [cuts[i] for i in rng.permutation(len(cuts))]
+            self._epoch = epoch
+        return self._batches[place]
+
+
+def _fit(parts):
+    """Do the parts belong together?"""
+    for name in ("train", "dev"):
+        if name not in parts or not len(parts[name]):
+            raise ValueError(f"data: expected a part {name!r} with at least one example")
+    train = parts["train"]
+    for name, part in parts.items():
+        if type(part) is not type(train):
+            raise ValueError(
+                f"data: {name} holds {type(part).__name__}, train {type(train).__name__}"
+            )
+
+
+def _taught(name, train, causal, pool) -> dict:
+    """What the head is to learn, from what the training part holds."""
+    if pool is not None and pool not in POOLS:
+        raise ValueError(f"pool must be one of {', '.join(POOLS)}, found {pool!r}")
+    if not isinstance(train, Sentences) or causal:
+        if pool is not None:
+            raise ValueError(f"pool: there is no choice for this head, found {pool!r}")
+    if causal and (not isinstance(train, Sentences) or train.classes is None):
+        raise ValueError("data: a decoder learns classes of texts only")
+    if isinstance(train, Tagged):
+        tags = sorted({tag for tags in train.tags for tag in tags} | {"O"})
+        return {"task": name, "kind": "tags", "tags": tags, "measure": "f1"}
+    if isinstance(train, Questions):
+        none = any(not q.answers for q in train.rows)
+        return {"task": name, "kind": "span", "none": none, "stride": 128, "measure": "f1"}
+    if train.classes is not None:
+        if pool == "cosine":
+            raise ValueError("pool: 'cosine' is for pairs with scores, found classes")
+        kind = "causal" if causal else "classes"
+        given = {"task": name, "kind": kind, "classes": list(train.classes)}
+        measure = MEASURES.get(name, "accuracy")
+        return given | {"pool": pool or "mean", "measure": measure}
+    low, high = float(train.y.min()), float(train.y.max())
+    if low == high:
+        raise ValueError(f"train: expected scores that differ, found only {low}")
+    pairs = all(len(text) == 2 for text in train.texts)
+    pool = pool or ("cosine" if pairs else "mean")
+    kind = "cosine" if pool == "cosine" else "score"
+    limits = [low, high]
+    return {"task": name, "kind": kind, "limits": limits, "pool": pool, "measure": "spearman"}
+
+
+def _task(kind, encoder, taught, frozen=False):
+    if kind == "classes":
+        return Sentence(encoder, len(taught["classes"]), taught["pool"], frozen)
+    if kind == "score":
+        return Sentence(encoder, None, taught["pool"], frozen)
+    if kind == "cosine":
+        if frozen:
+            raise ValueError("freeze: the cosine of two texts has no head that could move")
+        return Similarity(encoder)
+    if kind == "span":
+        return Span(encoder, frozen)
+    if kind == "tags":
+        return Tags(encoder, len(taught["tags"]), frozen)
+    if kind == "causal":
+        return CausalSentence(encoder, len(taught["classes"]), taught["weight"], frozen)
+    raise ValueError(f"kind: expected one of {', '.join(_DATA)}, found {kind!r}")
+
+
+def _base(task) -> str:
+    """What the task calls its transformer."""
+    return "decoder" if isinstance(task, CausalSentence) else "encoder"
+
+
+def _open(folder, longest, usual=128) -> tuple[Transformer, Params, Any]:
+    """A transformer, its parameters, and its tokenizer."""
+    folder = Path(folder)
+    if not (folder / "vocab.json").exists():
+        found = SentenceEncoder(folder, longest=longest or 3)
+        return found.model, found.params, found.tokenizer
+    model, params = load_pretrained(folder)
+    words = BytePairs.read(folder / "vocab.json", folder / "merges.txt")
+    if not model.causal or model.vocab not in (len(words), len(words) + SPECIALS):
+        raise FileError(
+            folder / "vocab.json",
+            f"{len(words)} tokens, but the weights are of a decoder with {model.vocab}"
+            if model.causal
+            else "expected vocab.txt beside the weights of an encoder",
+        )
+    if longest is not None and not 4 <= longest <= model.context:
+        raise ValueError(
+            f"longest must be 4 to the model's context of {model.context}, found {longest}"
+        )
+    return model, params, words
+
+
+def _warm_head(params, folder):
+    """The pooler, where the folder has one that was trained."""
+    from npssl.jobs import pretrained
+
+    load_heads = getattr(pretrained, "load_heads", None)
+    if load_heads and "pool.w" in params.views:
+        for name, a in load_heads(folder).items():
+            if name.startswith("pool."):
+                params.views[name][...] = a
+
+
+def _write(path, what):
+    with whole_file(path) as file:
+        file.write(json.dumps(what, indent=1).encode() + b"\n")
