@@ -24,6 +24,7 @@ from npssl.losses.hierarchical_softmax import hierarchical_softmax
 from npssl.losses.nce import nce
 from npssl.losses.negative_sampling import negative_sampling
 from npssl.losses.squared_error import squared_error
+from npssl.losses.table_cross_entropy import table_cross_entropy
 
 torch = pytest.importorskip("torch", reason="needs PyTorch to compare with")
 F = torch.nn.functional
@@ -62,7 +63,7 @@ def _attention(q, k, v, *, mask, causal, rate, rng):
     visible = torch.tensor(mask)
     if causal:
         visible = visible & torch.ones(T, S, dtype=torch.bool).tril(S - T)
-    if rng is None or not rate:  # a query that sees nothing gets zeros there too
+    if q.numel() and (rng is None or not rate):  # a query that sees nothing gets zeros there too
         return F.scaled_dot_product_attention(q, k, v, visible)
     scores = (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(~visible, -math.inf)
     seen = visible.expand(scores.shape).any(-1, keepdim=True)
@@ -124,6 +125,9 @@ THEIRS = {
     embedding: lambda table, *, ids: F.embedding(torch.tensor(ids), table),
     bag: _bag,
     cross_entropy: _cross_entropy,
+    table_cross_entropy: lambda z, table, bias, *, target: _cross_entropy(
+        z @ table.mT + bias, target=target
+    ),
     binary_cross_entropy: lambda logits, *, target: (
         F.binary_cross_entropy_with_logits(logits, torch.tensor(target, dtype=torch.float64))
         if logits.numel()

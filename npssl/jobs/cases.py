@@ -34,6 +34,7 @@ from npssl.losses.hierarchical_softmax import hierarchical_softmax
 from npssl.losses.nce import nce
 from npssl.losses.negative_sampling import negative_sampling
 from npssl.losses.squared_error import squared_error
+from npssl.losses.table_cross_entropy import table_cross_entropy
 from npssl.models.bag import bag_classifier, bag_classifier_spec
 from npssl.models.dense import dense, dense_spec, mlp, mlp_spec, norm, norm_spec
 from npssl.models.transformer import Transformer
@@ -153,6 +154,12 @@ def _cross_entropy(size, rng):
     return (logits,), {"target": target, **options}
 
 
+def _table_cross_entropy(size, rng):
+    n, width, words = size(0, 5), size(1, 5), size(1, 6)
+    arrays = [rng.normal(size=shape) for shape in ((n, width), (words, width), (words,))]
+    return tuple(arrays), {"target": rng.integers(0, words, n)}
+
+
 def _binary_cross_entropy(size, rng):
     dims = shape(size)
     target = rng.random(dims) if size(0, 1) else rng.integers(0, 2, dims)
@@ -216,6 +223,7 @@ CASES = {
     embedding: _embedding,
     bag: _bag,
     cross_entropy: _cross_entropy,
+    table_cross_entropy: _table_cross_entropy,
     binary_cross_entropy: _binary_cross_entropy,
     squared_error: _squared_error,
     negative_sampling: _negative_sampling,

@@ -156,9 +156,7 @@ def _softmax_back(s, db, b, whole, visible, c, logsum, seed, limit, scale):
 
 
 @jit
-def _attend(
-    qkv, row, T, H, A, h, mixed, logsums, work, causal, stride, first, seed, limit, scale
-):
+def _attend(qkv, row, T, H, A, h, mixed, logsums, work, causal, stride, first, seed, limit, scale):
     """One head of one sequence: rows row to row + T of the tile's qkv (R, 3 H) to mixed (R, H).
 
     ``first``: the tile's first row among all; ``stride``: length of the longest sequence.
@@ -241,7 +239,18 @@ def _attend_back(
         q, dm_at = a + 4 * (q0 + r * W), (row + r) * H + h * D
         gemm(q, 4 * W, 4, address(keys_t), D, address(scores), 4 * ld, rows, wide, D, 0, STORE)
         gemm(
-            m + 4 * dm_at, 4 * H, 4, address(values_t), D, address(db), 4 * ld, rows, wide, D, 0, STORE
+            m + 4 * dm_at,
+            4 * H,
+            4,
+            address(values_t),
+            D,
+            address(db),
+            4 * ld,
+            rows,
+            wide,
+            D,
+            0,
+            STORE,
         )
         for i in range(rows):
             place = first + row + r + i
@@ -259,8 +268,8 @@ def _attend_back(
             )
         to = address(dqkv)
         gemm(
-            address(scores), 4 * ld, 4, address(keys), T, to + 4 * (q0 + r * W), 4 * W, rows, D, seen,
-            0, STORE,
+            address(scores), 4 * ld, 4, address(keys), T,
+            to + 4 * (q0 + r * W), 4 * W, rows, D, seen, 0, STORE,
         )  # fmt: skip
         pack(qkv, q0 + r * W, W, rows, D, queries)
         pack(dmixed, dm_at, H, rows, D, dm)
@@ -374,13 +383,14 @@ def _parts(kept, M, H, F, A, r0, r1):
 
 @jit(
     void(
-        int64, *[_vector] * 2, *[_places] * 2, *[int64] * 3, *[_vector] * 9, *[boolean] * 4, int64, *[uint32] * 4, float32, float32,
+        int64, *[_vector] * 2, *[_places] * 2, *[int64] * 3, *[_vector] * 9,
+        *[boolean] * 4, int64, *[uint32] * 4, float32, float32,
     ),
     parallel=True,
 )  # fmt: skip
 def forward(
-    threads, x, y, starts, tiles, H, F, A, packed, qkv_b, out_b, up_b, down_b, gains, shifts, kept, work,
-    keep, norm_first, tanh, causal, stride, seed1, seed2, seed3, limit, scale, eps,
+    threads, x, y, starts, tiles, H, F, A, packed, qkv_b, out_b, up_b, down_b, gains, shifts,
+    kept, work, keep, norm_first, tanh, causal, stride, seed1, seed2, seed3, limit, scale, eps,
 ):  # fmt: skip
     """x (M, H) to y (M, H), flat.
 
@@ -504,7 +514,7 @@ def backward(
             r0, r1 = starts[tiles[t]], starts[tiles[t + 1]]
             R = r1 - r0
             DY, DX = dy[r0 * H :][: R * H], dx[r0 * H :][: R * H]
-            qkv, mixed, hat1, hat2, u, inverse1, inverse2, logsums = _parts(
+            qkv, _mixed, hat1, hat2, u, inverse1, inverse2, logsums = _parts(
                 kept, M, H, F, A, r0, r1
             )
             at = r0 * H
@@ -543,9 +553,7 @@ def backward(
                     )
                 seed = seed3 + u32((r0 + r) * H)
                 _drop_back(dh[i:j], df[i:j], d_down_b, seed, limit, scale)
-            gemm(
-                address(df), 4 * H, 4, p + 4 * w_down, H, address(da), 4 * F, R, F, H, 0, STORE
-            )
+            gemm(address(df), 4 * H, 4, p + 4 * w_down, H, address(da), 4 * F, R, F, H, 0, STORE)
             for r in range(R):
                 i, j = r * F, (r + 1) * F
                 _gelu_back(u[i:j], da[i:j], a[i:j], du[i:j], d_up_b, tanh)
@@ -579,9 +587,7 @@ def backward(
                 for j in range(3 * H):
                     d_qkv_b[j] += d[j]
             to, mode = (dm, STORE) if norm_first else (DX, ADD)
-            gemm(
-                address(dqkv), 12 * H, 4, p, 3 * H, address(to), 4 * H, R, H, 3 * H, 0, mode
-            )
+            gemm(address(dqkv), 12 * H, 4, p, 3 * H, address(to), 4 * H, R, H, 3 * H, 0, mode)
             if norm_first:
                 for r in range(R):
                     i, j = r * H, (r + 1) * H

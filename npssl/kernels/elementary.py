@@ -71,9 +71,7 @@ _LOG2 = f32(math.floor(math.log(2) * 512) / 512)  # few bits: times a whole numb
 _LOG2_REST = f32(math.log(2) - float(_LOG2))
 _ROUND = f32(1.5 * 2**23)  # adding it leaves the nearest whole number in the low bits
 _ROUND_BITS = _ROUND.view(np.int32)
-_E6, _E5, _E4, _E3, _E2, _E1, _E0 = _polynomial(
-    math.exp, -math.log(2) / 2, math.log(2) / 2, 6
-)
+_E6, _E5, _E4, _E3, _E2, _E1, _E0 = _polynomial(math.exp, -math.log(2) / 2, math.log(2) / 2, 6)
 _ERF_END = f32(3.85)  # erf is 1 to the last place from here
 (_P5, _P4, _P3, _P2, _P1, _P0), (_Q5, _Q4, _Q3, _Q2, _Q1, _Q0) = _rational(
     lambda z: math.erf(math.sqrt(z)) / math.sqrt(z) if z else 2 / math.sqrt(math.pi),

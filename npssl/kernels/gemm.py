@@ -13,15 +13,14 @@ ACM TOMS 34(3), 2008, are the source of the packed panels; here all blocks are s
 enough that one level of packing does.)
 """
 
-import numpy as np
 from llvmlite import ir
-from numba import int64, prange, types
+from numba import int64, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from npssl.kernels import lanes
 from npssl.kernels.jit import jit
-from npssl.kernels.lanes import F32, I64, LANES, VEC
+from npssl.kernels.lanes import I64, LANES, VEC
 
 PANEL = 2 * LANES  # columns of a panel
 ROWS = (12, 8, 4, 2, 1)  # rows of a block of sums

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from npssl.layers.embedding import _add_rows, check_ids
+from npssl.layers.embedding import _add_rows, _check_ids
 
 
 def bag(table, *, ids, offsets, reduction: str = "mean"):
@@ -80,7 +80,7 @@ def bag(table, *, ids, offsets, reduction: str = "mean"):
     >>> check(bag, table, ids=np.array([0, 2, 2, 1]), offsets=np.array([0, 3, 4])) < 1e-12
     True
     """
-    check_ids(table, ids)
+    _check_ids(table, ids)
     _check_offsets(ids, offsets)
     if reduction not in ("mean", "sum"):
         raise ValueError(f'reduction must be "mean" or "sum", found {reduction!r}')

@@ -65,7 +65,7 @@ def embedding(table, *, ids):
     >>> check(embedding, np.ones((4, 3)), ids=np.array([[1, 1], [3, 0]])) < 1e-12
     True
     """
-    check_ids(table, ids)
+    _check_ids(table, ids)
     y = table[ids]  # (1)
 
     def back(dy, into=None):
@@ -89,7 +89,7 @@ def _add_rows(table, ids, rows, into):
     return total
 
 
-def check_ids(table, ids):
+def _check_ids(table, ids):
     """Raise unless ``ids`` are whole numbers of rows of ``table``."""
     if table.ndim != 2:
         raise ValueError(f"table must be (V, D), found shape {table.shape}")

@@ -84,9 +84,7 @@ def _dropout(rate, rng, count):
     return seeds, np.uint32(threshold(rate)), np.float32(1 / (1 - rate))
 
 
-def packed_block(
-    p, x, *, rows: Layout, heads, norm_first, form, eps, causal, rate, rng, keep=True
-):
+def packed_block(p, x, *, rows: Layout, heads, norm_first, form, eps, causal, rate, rng, keep=True):
     """`post_norm_block` or `pre_norm_block` of packed x (M, D).
 
     ``back(dy, g)`` returns dx; without ``keep`` there is no way back.

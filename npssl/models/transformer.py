@@ -7,7 +7,7 @@ import numpy as np
 from npssl.layers.activation import gelu
 from npssl.layers.attention import attention, merge_heads, split_heads
 from npssl.layers.dropout import dropout
-from npssl.layers.embedding import check_ids, embedding
+from npssl.layers.embedding import _check_ids, embedding
 from npssl.models import packed
 from npssl.models.dense import dense, dense_spec, norm, norm_spec, stack
 from npssl.params import normal
@@ -250,9 +250,9 @@ class Transformer:
 
     def _fast(self, p, rows, ids, segments, mask, rng, keep=True):
         """What the page computes, by kernels over packed rows; padding gets zeros."""
-        check_ids(p.token, ids)
+        _check_ids(p.token, ids)
         if segments is not None:
-            check_ids(p.segment, segments)
+            _check_ids(p.segment, segments)
         (B, T), H = ids.shape, self.width
         where = np.arange(B * T) if mask is None else np.flatnonzero(mask)
         whole = len(where) == B * T

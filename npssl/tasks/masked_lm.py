@@ -19,7 +19,7 @@ import numpy as np
 from npssl.data.masking import mask
 from npssl.layers.activation import gelu
 from npssl.layers.linear import linear
-from npssl.losses.cross_entropy import cross_entropy
+from npssl.losses.table_cross_entropy import table_cross_entropy
 from npssl.models.dense import dense, dense_spec, norm, norm_spec
 from npssl.models.transformer import Transformer
 from npssl.params import zeros
@@ -83,29 +83,49 @@ class MaskedLM:
 
     def decode(self, p, h, where):
         """Scores (N, V) from the encoder's vectors h (B, T, D); ``back(dscores, g)`` gives dh."""
-        u, back_dense = dense(p.dense, h.reshape(-1, h.shape[-1])[where])  # (N, D)
-        a, back_gelu = gelu(u, form=self.encoder.form)
-        z, back_norm = norm(p.norm, a, eps=self.encoder.eps)
+        z, back_transform = self.transform(p, h, where)
         scores, back_linear = linear(z, p.encoder.token.T, p.bias)  # tied: the name is used twice
 
         def back(dscores, g):
             dz, dtable, dbias = back_linear(dscores)
             g.encoder.token += dtable.T  # first use of the table
             g.bias += dbias
+            return back_transform(dz, g)
+
+        return scores, back
+
+    def transform(self, p, h, where):
+        """What is compared with the table, z (N, D), from h (B, T, D); ``back(dz, g)`` gives dh."""
+        u, back_dense = dense(p.dense, h.reshape(-1, h.shape[-1])[where])  # (N, D)
+        a, back_gelu = gelu(u, form=self.encoder.form)
+        z, back_norm = norm(p.norm, a, eps=self.encoder.eps)
+
+        def back(dz, g):
             drows = back_dense(back_gelu(back_norm(dz, g.norm)), g.dense)
             dh = np.zeros(h.shape, drows.dtype)
             dh.reshape(-1, h.shape[-1])[where] = drows  # positions are distinct
             return dh
 
-        return scores, back
+        return z, back
 
     def loss(self, p, x, y, rng=None):
         """Mean nats a hidden word."""
-        where, word = y
-        scores, back_model = self.logits(p, x, where, rng)
-        value, back_loss = cross_entropy(scores, target=word)
+        h, back_encoder = self.encoder(p.encoder, ids=x, mask=x != self.pad_id, rng=rng)
+        value, back_words = self.loss_of(p, h, y)
 
         def back(g, dvalue=1.0):
-            back_model(back_loss(dvalue), g)
+            back_encoder(back_words(dvalue, g), g.encoder)  # second use of the table, inside
+
+        return value, back
+
+    def loss_of(self, p, h, y):
+        """The same from the encoder's vectors h (B, T, D); ``back(dvalue, g)`` gives dh."""
+        where, word = y
+        z, back_transform = self.transform(p, h, where)
+        value, back_loss = table_cross_entropy(z, p.encoder.token, p.bias, target=word)
+
+        def back(dvalue, g):
+            dz, _, _ = back_loss(dvalue, into=(g.encoder.token, g.bias))  # first use of the table
+            return back_transform(dz, g)
 
         return value, back

@@ -52,33 +52,36 @@ class Bert:
         ids, (where, word) = self.words.split(t["ids"], rng)
         return (ids, t["segments"]), (where, word, t["is_next"])
 
-    def forward(self, p, x, where, rng=None):
-        """Scores of words (N, V) and of "random" and "next" (B, 2), and the way back into ``g``."""
+    def encode(self, p, x, rng=None):
+        """The encoder's vectors h (B, T, D); ``back(dh, g)``."""
         ids, segments = x
-        words, encoder = self.words, self.words.encoder
-        h, back_encoder = encoder(
-            p.words.encoder, ids=ids, segments=segments, mask=ids != words.pad_id, rng=rng
+        h, back_encoder = self.words.encoder(
+            p.words.encoder, ids=ids, segments=segments, mask=ids != self.words.pad_id, rng=rng
         )
-        scores, back_words = words.decode(p.words, h, where)
+        return h, lambda dh, g: back_encoder(dh, g.words.encoder)
+
+    def pair(self, p, h):
+        """Scores of "random" and "next" (B, 2) from h; ``back(dscores, g)`` gives [CLS]'s."""
         u, back_pool = dense(p.pool, h[:, 0])
         s, back_tanh = tanh(u)
-        pair, back_next = dense(p.next, s)
+        scores, back_next = dense(p.next, s)
 
-        def back(dscores, dpair, g):
-            dh = back_words(dscores, g.words)
-            dh[:, 0] += back_pool(back_tanh(back_next(dpair, g.next)), g.pool)
-            back_encoder(dh, g.words.encoder)
+        def back(dscores, g):
+            return back_pool(back_tanh(back_next(dscores, g.next)), g.pool)
 
-        return (scores, pair), back
+        return scores, back
 
     def loss(self, p, x, y, rng=None):
         """Mean nats a hidden word plus ``weight`` times mean nats a pair."""
         where, word, is_next = y
-        (scores, pair), back_model = self.forward(p, x, where, rng)
-        first, back_first = cross_entropy(scores, target=word)
-        second, back_second = cross_entropy(pair, target=is_next)
+        h, back_encoder = self.encode(p, x, rng)
+        first, back_first = self.words.loss_of(p.words, h, (where, word))
+        scores, back_pair = self.pair(p, h)
+        second, back_second = cross_entropy(scores, target=is_next)
 
         def back(g, dvalue=1.0):
-            back_model(back_first(dvalue), back_second(dvalue * self.weight), g)
+            dh = back_first(dvalue, g.words)
+            dh[:, 0] += back_pair(back_second(dvalue * self.weight), g)
+            back_encoder(dh, g)
 
         return first + self.weight * second, back

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from npssl.layers.linear import linear
-from npssl.losses.cross_entropy import cross_entropy
+from npssl.losses.table_cross_entropy import table_cross_entropy
 from npssl.models.transformer import Transformer
 
 
@@ -58,10 +58,13 @@ class NextToken:
 
     def loss(self, p, x, y, rng=None):
         """Mean nats a token."""
-        scores, back_model = self.logits(p, x, rng)
-        value, back_loss = cross_entropy(scores, target=y)
+        h, back_decoder = self.decoder(p.decoder, ids=x, rng=rng)
+        rows, table = h.reshape(-1, h.shape[-1]), p.decoder.token
+        none = np.zeros(len(table), h.dtype)
+        value, back_loss = table_cross_entropy(rows, table, none, target=y.reshape(-1))
 
         def back(g, dvalue=1.0):
-            back_model(back_loss(dvalue), g)
+            drows, _, _ = back_loss(dvalue, into=(g.decoder.token, np.zeros_like(none)))
+            back_decoder(drows.reshape(h.shape), g.decoder)
 
         return value, back
