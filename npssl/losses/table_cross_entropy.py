@@ -90,6 +90,7 @@ def table_cross_entropy(z, table, bias, *, target):
 
 
 def _page(z, table, bias, target):
+    """Equations (1), (2) and (3)."""
     s, back_linear = linear(z, table.T, bias)  # (1)
     value, back_loss = cross_entropy(s, target=target)  # (2)
 
@@ -103,6 +104,7 @@ def _page(z, table, bias, target):
 
 
 def _fast(z, table, bias, target):
+    """The same by `npssl.kernels.decoder`."""
     from npssl.kernels import decoder
     from npssl.kernels.workspace import borrow, give_back_with
 
