@@ -216,6 +216,10 @@ def clip(grads, norm: float) -> float:
 
 def _square_sum(a, block=1 << 16):
     """Sum of squares in float64, without a float64 copy of the whole vector."""
+    if fast(a):
+        from npssl.kernels.adamw import square_sum
+
+        return square_sum(a)
     blocks = (a[k : k + block].astype(np.float64, copy=False) for k in range(0, a.size, block))
     return sum(float(b @ b) for b in blocks)
 

@@ -328,25 +328,37 @@ def _affine(hat, gain, shift, y):
         y[j] = hat[j] * gain[j] + shift[j]
 
 
-@jit(void(_vector, int64, int64, _vector, boolean), parallel=True)
-def _pack_one(weight, k, n, packed, transposed):
-    for i in prange((n + PANEL - 1) // PANEL):
-        first = i * PANEL
-        width = min(PANEL, n - first)
-        if transposed:
-            pack_transposed(weight, first * k, k, k, width, packed[first * k :])
-        else:
-            pack(weight, first, n, k, width, packed[first * k :])
+@jit
+def _pack_panel(weight, k, n, packed, panel, transposed):
+    first = panel * PANEL
+    width = min(PANEL, n - first)
+    if transposed:
+        pack_transposed(weight, first * k, k, k, width, packed[first * k :])
+    else:
+        pack(weight, first, n, k, width, packed[first * k :])
 
 
-def pack_weights(weights, transposed=False):
+@jit(void(*[_vector] * 4, int64, int64, _vector, boolean), parallel=True)
+def pack_weights(qkv, out, up, down, H, F, packed, transposed):
     """The four matrices of a block, or their transposes, in panels, one after another."""
-    packed, at = np.empty(sum(w.size for w in weights), np.float32), 0
-    for w in weights:
-        k, n = w.shape[::-1] if transposed else w.shape
-        _pack_one(w.reshape(-1), k, n, packed[at:], transposed)
-        at += w.size
-    return packed
+    wide, one, hidden = 3 * H, H, F  # columns of the four, or, transposed, of their transposes
+    if transposed:
+        wide, hidden = H, H
+    a = (wide + PANEL - 1) // PANEL
+    b = a + (one + PANEL - 1) // PANEL
+    c = b + (hidden + PANEL - 1) // PANEL
+    last = F if transposed else H
+    d = c + (last + PANEL - 1) // PANEL
+    for i in prange(d):
+        if i < a:
+            _pack_panel(qkv, 3 * H * H // wide, wide, packed, i, transposed)
+        elif i < b:
+            _pack_panel(out, H, H, packed[3 * H * H :], i - a, transposed)
+        elif i < c:
+            _pack_panel(up, H * F // hidden, hidden, packed[4 * H * H :], i - b, transposed)
+        else:
+            to = packed[4 * H * H + H * F :]
+            _pack_panel(down, H * F // last, last, to, i - c, transposed)
 
 
 # Numbers kept of each row, by name; H, F and A are width, hidden and heads.
@@ -597,28 +609,53 @@ def backward(
                     )
 
 
-@jit(void(int64, _vector, int64, _vector, int64, int64, _vector, _vector), parallel=True)
-def product_of_rows(threads, left, k, right, n, M, into, work):
-    """into (k, n) += left^T right, for left (M, k) and right (M, n): a weight's gradient."""
-    tall = min(k, 512)
-    across = (n + _COLUMNS - 1) // _COLUMNS
+@jit
+def _gradient_task(task, left, k, right, n, M, into, tall, panel):
+    """``tall`` rows and some columns of into (k, n) += left^T right, left (M, k), right (M, n)."""
     down = (k + tall - 1) // tall
+    first, top = task // down * _COLUMNS, task % down * tall
+    width, rows = min(_COLUMNS, n - first), min(tall, k - top)
+    for r in range(0, M, _DEPTH):
+        deep = min(_DEPTH, M - r)
+        pack(right, r * n + first, n, deep, width, panel)
+        gemm(
+            address(left) + 4 * (r * k + top), 4, 4 * k, address(panel), deep,
+            address(into) + 4 * (top * n + first), 4 * n, rows, width, deep, 0, ADD,
+        )  # fmt: skip
+
+
+@jit(void(*[int64] * 4, *[_vector] * 8), parallel=True)
+def weight_gradients(threads, M, H, F, x, mixed, sides, d_qkv, d_out, d_up, d_down, work):
+    """Adds to the gradients of the four matrices; ``x``: what qkv was computed from."""
+    w, a = sides[M * H :][: M * H], sides[2 * M * H :][: M * F]
+    rest = sides[2 * M * H + M * F :]
+    du, df, do, dqkv = rest[: M * F], rest[M * F :], rest[M * (F + H) :], rest[M * (F + 2 * H) :]
+    wide, one, hidden = (
+        (3 * H + _COLUMNS - 1) // _COLUMNS,
+        (H + _COLUMNS - 1) // _COLUMNS,
+        (F + _COLUMNS - 1) // _COLUMNS,
+    )
+    down = one * ((F + H - 1) // H)
+    count = wide + one + hidden + down
     each = work.size // threads
     for chunk in prange(threads):
         panel = work[chunk * each :][: _DEPTH * _COLUMNS]
-        count = across * down
         for task in range(count * chunk // threads, count * (chunk + 1) // threads):
-            first, top = task // down * _COLUMNS, task % down * tall
-            width, rows = min(_COLUMNS, n - first), min(tall, k - top)
-            for r in range(0, M, _DEPTH):
-                deep = min(_DEPTH, M - r)
-                pack(right, r * n + first, n, deep, width, panel)
-                gemm(
-                    address(left) + 4 * (r * k + top), 4, 4 * k, address(panel), deep,
-                    address(into) + 4 * (top * n + first), 4 * n, rows, width, deep, 0, ADD,
-                )  # fmt: skip
+            t = task
+            if t < wide:
+                _gradient_task(t, x, H, dqkv, 3 * H, M, d_qkv, H, panel)
+                continue
+            t -= wide
+            if t < one:
+                _gradient_task(t, mixed, H, do, H, M, d_out, H, panel)
+                continue
+            t -= one
+            if t < hidden:
+                _gradient_task(t, w, H, du, F, M, d_up, H, panel)
+            else:
+                _gradient_task(t - hidden, a, F, df, H, M, d_down, H, panel)
 
 
 def panel_size():
-    """Numbers of scratch that a thread of `product_of_rows` needs."""
+    """Numbers of scratch that a thread of `weight_gradients` needs."""
     return _DEPTH * _COLUMNS

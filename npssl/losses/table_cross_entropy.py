@@ -111,14 +111,14 @@ def _fast(z, table, bias, target):
     word = target.astype(np.int64)
     scores = borrow(decoder.scores_size(len(z), len(table)))
     nats, log_z = decoder.forward(z, table, bias, word, scores)
+    fresh = [True]
 
     def again(dvalue, dtable, dbias):
-        if again.used:  # the scores have become gradients: back to scores
+        if not fresh:  # the scores have become gradients: back to scores
             decoder.forward(z, table, bias, word, scores)
-        again.used = True
+        fresh.clear()
         scale = float(dvalue) / len(z)
         return decoder.backward(z, table, word, scores, log_z, scale, dtable, dbias)
 
-    again.used = False
     give_back_with(again, scores)
     return nats.mean(), again

@@ -94,7 +94,6 @@ def packed_block(p, x, *, rows: Layout, heads, norm_first, form, eps, causal, ra
     from npssl.kernels import block
     from npssl.kernels.workspace import borrow, give_back, give_back_with
 
-    weights = [p.attention.qkv.w, p.attention.out.w, p.ffn.up.w, p.ffn.down.w]
     biases = [p.attention.qkv.b, p.attention.out.b, p.ffn.up.b, p.ffn.down.b]
     gains = np.concatenate([p.norm1.gain, p.norm2.gain])
     shifts = np.concatenate([p.norm1.bias, p.norm2.bias])
@@ -102,13 +101,20 @@ def packed_block(p, x, *, rows: Layout, heads, norm_first, form, eps, causal, ra
     seeds, limit, scale = _dropout(rate, rng, 3)
     options = norm_first, form == "tanh", causal, rows.longest, *seeds, limit, scale
     threads = numba.get_num_threads()
+
+    def panels(transposed):
+        weights = p.attention.qkv.w, p.attention.out.w, p.ffn.up.w, p.ffn.down.w
+        packed = borrow(4 * H * H + 2 * H * F)
+        block.pack_weights(*(w.reshape(-1) for w in weights), H, F, packed, transposed)
+        return packed
+
     head = block.work_size(rows.longest, H // heads)
     R = rows.widest
 
     kept = borrow(block.kept_size(M, H, F, heads) if keep else 1)
     size = R * (3 * H + F) + head + (0 if keep else block.kept_size(R, H, F, heads))
     work = borrow(threads * size)
-    y = np.empty_like(x)
+    y, weights = np.empty_like(x), panels(False)
     block.forward(
         threads,
         x.reshape(-1),
@@ -118,7 +124,7 @@ def packed_block(p, x, *, rows: Layout, heads, norm_first, form, eps, causal, ra
         H,
         F,
         heads,
-        block.pack_weights(weights),
+        weights,
         *biases,
         gains,
         shifts,
@@ -129,8 +135,10 @@ def packed_block(p, x, *, rows: Layout, heads, norm_first, form, eps, causal, ra
         np.float32(eps),
     )
     give_back(work)
+    give_back(weights)
 
     def back(dy, g):
+        weights = panels(True)
         sides = borrow(block.sides_size(M, H, F))
         sums = np.zeros((len(rows.tiles) - 1, block.sums_size(H, F)), np.float32)
         work = borrow(threads * max(R * (2 * H + F) + head, block.panel_size()))
@@ -144,7 +152,7 @@ def packed_block(p, x, *, rows: Layout, heads, norm_first, form, eps, causal, ra
             H,
             F,
             heads,
-            block.pack_weights(weights, transposed=True),
+            weights,
             gains,
             shifts,
             kept,
@@ -153,20 +161,22 @@ def packed_block(p, x, *, rows: Layout, heads, norm_first, form, eps, causal, ra
             work,
             *options,
         )
-        ends = np.cumsum([M * H, M * H, M * F, M * F, M * H, M * H])
-        z, w, a, du, df, do, dqkv = np.split(sides, ends)
-        mixed = kept[3 * M * H :][: M * H]
-        for left, right, into in (
-            (z if norm_first else x.reshape(-1), dqkv, g.attention.qkv.w),
-            (mixed, do, g.attention.out.w),
-            (w, du, g.ffn.up.w),
-            (a, df, g.ffn.down.w),
-        ):
-            block.product_of_rows(
-                threads, left, into.shape[0], right, into.shape[1], M, into.reshape(-1), work
-            )
-        give_back(work)
-        give_back(sides)
+        block.weight_gradients(
+            threads,
+            M,
+            H,
+            F,
+            sides if norm_first else x.reshape(-1),
+            kept[3 * M * H :],
+            sides,
+            *(
+                w.reshape(-1)
+                for w in (g.attention.qkv.w, g.attention.out.w, g.ffn.up.w, g.ffn.down.w)
+            ),
+            work,
+        )
+        for done in (work, sides, weights):
+            give_back(done)
         total, at = sums.sum(0), 0
         for into in (
             *(g.attention.qkv.b, g.attention.out.b, g.ffn.up.b, g.ffn.down.b),
