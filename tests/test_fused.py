@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 
 from npssl.kernels import gemm
 from npssl.kernels.elementary import kept
+from npssl.layers.activation import gelu
+from npssl.layers.linear import linear
+from npssl.layers.norm import layernorm
 from npssl.losses.table_cross_entropy import table_cross_entropy
 from npssl.models.transformer import bert, gpt2
 from npssl.params import Params
@@ -190,3 +193,24 @@ def test_any_number_of_threads_gives_the_same_bytes(kind):
         assert run(1) == run(2)
     finally:
         numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+
+
+@pytest.mark.parametrize("lead", [(1,), (3, 70), (200,)])
+@pytest.mark.parametrize(
+    "op, options",
+    [(linear, {}), (layernorm, {"eps": 1e-6}), (gelu, {"form": "erf"}), (gelu, {"form": "tanh"})],
+)
+def test_ops_on_rows(patch, op, options, lead):
+    rng = np.random.default_rng(len(lead))
+    shapes = {linear: ((32, 48), (48,)), layernorm: ((32,), (32,)), gelu: ()}[op]
+    x, *rest = (3 * rng.standard_normal(s, dtype=np.float32) for s in ((*lead, 32), *shapes))
+
+    def run():
+        y, back = op(x, *rest, **options)
+        gradients = back(np.cos(y))
+        return (y, *gradients) if isinstance(gradients, tuple) else (y, gradients)
+
+    found, expected = both(patch, run)
+    for a, b in zip(found, expected):
+        assert a.shape == b.shape and a.dtype == b.dtype
+        near(a, b)

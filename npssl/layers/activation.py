@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+from npssl.kernels import fast
 from npssl.layers.gaussian import normal_cdf
 
 
@@ -273,6 +274,8 @@ def gelu(x, *, form: str = "erf"):
     """
     if form not in ("erf", "tanh"):
         raise ValueError(f'form must be "erf" or "tanh", found {form!r}')
+    if fast(x) and x.size:
+        return _fast_gelu(x, form == "tanh")
     c = math.sqrt(2 / math.pi)
     exact = form == "erf"
     share = normal_cdf(x)[0] if exact else sigmoid(2 * c * (x + 0.044715 * x * x * x))[0]
@@ -284,5 +287,20 @@ def gelu(x, *, form: str = "erf"):
         else:
             slope = 2 * share * (1 - share) * (c * (1 + 3 * 0.044715 * np.square(x)))  # (4)
         return dy * (share + x * slope)
+
+    return y, back
+
+
+def _fast_gelu(x, tanh):
+    """The same by `npssl.kernels.rows`."""
+    from npssl.kernels import rows as kernels
+
+    y = np.empty_like(x)
+    kernels.gelu_all(x.reshape(-1), tanh, y.reshape(-1))
+
+    def back(dy):
+        d, dx = np.ascontiguousarray(dy, x.dtype), np.empty_like(x)
+        kernels.gelu_back(x.reshape(-1), tanh, d.reshape(-1), dx.reshape(-1))
+        return dx
 
     return y, back

@@ -2,6 +2,10 @@
 
 import math
 
+import numpy as np
+
+from npssl.kernels import fast
+
 
 def linear(x, w, b):
     r"""Mix the features by a matrix and add a bias.
@@ -68,6 +72,8 @@ def linear(x, w, b):
         raise ValueError(f"w must be (I, O) with I the last axis of x {x.shape}, found {w.shape}")
     if b.shape != w.shape[1:]:
         raise ValueError(f"b must have the shape {w.shape[1:]} of one output row, found {b.shape}")
+    if fast(x, w, b) and x.size and not w.shape[0] % 16 and not w.shape[1] % 16:
+        return _fast(x, w, b)
     lead, (I, O) = x.shape[:-1], w.shape
     rows = x.reshape(math.prod(lead), I)
     y = (rows @ w + b).reshape(*lead, O)  # (1)
@@ -80,3 +86,21 @@ def linear(x, w, b):
         return dx, dw, db
 
     return y, back
+
+
+def _fast(x, w, b):
+    """The same by `npssl.kernels.rows`: widths fill whole vectors."""
+    from npssl.kernels import rows as kernels
+
+    rows = x.reshape(-1, w.shape[0])
+    y, packed = np.empty((len(rows), w.shape[1]), w.dtype), np.empty(w.size, w.dtype)
+    kernels.affine(rows, w.reshape(-1), b, False, packed, y)
+
+    def back(dy):
+        drows = np.ascontiguousarray(dy, w.dtype).reshape(y.shape)
+        dx, dw = np.empty_like(rows), np.zeros_like(w)
+        kernels.affine(drows, w.reshape(-1), b, True, np.empty_like(packed), dx)
+        kernels.products(rows, drows, dw)
+        return dx.reshape(x.shape), dw, drows.sum(0)
+
+    return y.reshape(*x.shape[:-1], w.shape[1]), back

@@ -1,0 +1,90 @@
+"""Affine map, layer norm and GELU of float32 rows, on all threads, in one pass each.
+
+The pages are `npssl.layers.linear`, `layernorm` and `gelu`.  Rows are cut into blocks
+that do not depend on threads, and what is summed over rows is summed block by block.
+"""
+
+import numpy as np
+from numba import boolean, float32, prange, void
+
+from npssl.kernels.block import _COLUMNS, _DEPTH, _gradient_task, _norm, _norm_back, _pack_panel
+from npssl.kernels.elementary import gelu, gelu_and_slope
+from npssl.kernels.gemm import BIAS, PANEL, STORE, address, gemm
+from npssl.kernels.jit import jit
+
+ROWS = 96  # of a block
+_NUMBERS = 1 << 13  # of a block, where rows do not matter
+_vector, _rows = float32[::1], float32[:, ::1]
+
+
+@jit(void(_rows, _vector, _vector, boolean, _vector, _rows), parallel=True)
+def affine(x, w, b, transposed, packed, y):
+    """y = x w + b, or, transposed, y = x w^T for w that lies as (columns of y, columns of x)."""
+    (M, k), n = x.shape, y.shape[1]
+    for panel in prange((n + PANEL - 1) // PANEL):
+        _pack_panel(w, k, n, packed, panel, transposed)
+    mode = STORE if transposed else BIAS
+    for block in prange((M + ROWS - 1) // ROWS):
+        first = block * ROWS
+        gemm(
+            address(x) + 4 * first * k, 4 * k, 4, address(packed), k,
+            address(y) + 4 * first * n, 4 * n, min(ROWS, M - first), n, k, address(b), mode,
+        )  # fmt: skip
+
+
+@jit(void(_rows, _rows, _rows), parallel=True)
+def products(x, dy, dw):
+    """dw += x^T dy."""
+    (M, k), n = x.shape, dy.shape[1]
+    tall = min(k, 256)
+    tasks = (n + _COLUMNS - 1) // _COLUMNS * ((k + tall - 1) // tall)
+    for task in prange(tasks):
+        panel = np.empty(_DEPTH * _COLUMNS, np.float32)
+        _gradient_task(task, x.reshape(-1), k, dy.reshape(-1), n, M, dw.reshape(-1), tall, panel)
+
+
+@jit(void(_rows, _vector, _vector, float32, _rows, _vector, _rows), parallel=True)
+def norm(x, gain, bias, eps, hat, inverse, y):
+    """y = gain hat + bias, hat the normalised rows, ``inverse`` 1 / deviation."""
+    M = len(x)
+    for block in prange((M + ROWS - 1) // ROWS):
+        for r in range(block * ROWS, min(M, (block + 1) * ROWS)):
+            inverse[r] = _norm(x[r], hat[r], y[r], gain, bias, eps)
+
+
+@jit(void(_rows, _rows, _vector, _vector, _rows, _rows), parallel=True)
+def norm_back(dy, hat, inverse, gain, sums, dx):
+    """dx; adds to ``sums`` (blocks, 2 D) what gain and bias get."""
+    M, D = dy.shape
+    for block in prange(sums.shape[0]):
+        d_gain, d_bias = sums[block, :D], sums[block, D:]
+        for r in range(block * ROWS, min(M, (block + 1) * ROWS)):
+            _norm_back(dy[r], hat[r], inverse[r], gain, d_gain, d_bias, dx[r], False)
+
+
+@jit(void(_vector, boolean, _vector), parallel=True)
+def gelu_all(x, tanh, y):
+    """y = gelu(x)."""
+    for block in prange((x.size + _NUMBERS - 1) // _NUMBERS):
+        here = slice(block * _NUMBERS, min(x.size, (block + 1) * _NUMBERS))
+        X, Y = x[here], y[here]
+        if tanh:
+            for i in range(X.size):
+                Y[i] = gelu(X[i], True)
+        else:
+            for i in range(X.size):
+                Y[i] = gelu(X[i], False)
+
+
+@jit(void(_vector, boolean, _vector, _vector), parallel=True)
+def gelu_back(x, tanh, dy, dx):
+    """dx = dy gelu'(x)."""
+    for block in prange((x.size + _NUMBERS - 1) // _NUMBERS):
+        here = slice(block * _NUMBERS, min(x.size, (block + 1) * _NUMBERS))
+        X, D, Y = x[here], dy[here], dx[here]
+        if tanh:
+            for i in range(X.size):
+                Y[i] = D[i] * gelu_and_slope(X[i], True)[1]
+        else:
+            for i in range(X.size):
+                Y[i] = D[i] * gelu_and_slope(X[i], False)[1]
