@@ -1,0 +1,261 @@
+"""Pre-training jobs: ids on the disk, batches, measures, and a kill that leaves no trace."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from npssl.data import token_store
+from npssl.data.characters import Characters
+from npssl.data.pairs import Pairs
+from npssl.data.word_list import WordList
+from npssl.errors import FileError
+from npssl.jobs import bert, gpt, pretraining
+from npssl.jobs.bert import train_bert
+from npssl.jobs.gpt import train_gpt
+from npssl.models.transformer import gpt2
+from npssl.params import Params
+from npssl.tasks.next_token import NextToken
+
+BERT = dict(
+    vocabulary=60, length=24, batch=4, steps=6, held=3, save_seconds=0, progress=False, seed=3
+)
+GPT = dict(width=32, depth=1, heads=2, context=16, batch=3, steps=6, save_seconds=0, progress=False)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Forty documents of small sentences."""
+    rng = np.random.default_rng(0)
+    nouns, verbs = "cat dog bird fish".split(), "sees hears likes".split()
+    said = lambda: f"The {rng.choice(nouns)} {rng.choice(verbs)} the {rng.choice(nouns)}."
+    documents = ["\n".join(f"{said()} {said()}" for _ in range(3)) for _ in range(40)]
+    path = tmp_path_factory.mktemp("text") / "text.txt"
+    path.write_text("\n\n".join(documents) + "\n")
+    return path
+
+
+# ids on the disk ----------------------------------------------------------------------------------
+
+
+def test_pieces_and_lines_give_the_text_back(tmp_path, monkeypatch):
+    text = "one two\r\n\nthree é four" * 50
+    (tmp_path / "a.txt").write_bytes(text.encode())
+    (tmp_path / "b.txt").write_text("last")
+    small = token_store.blocks
+    monkeypatch.setattr(token_store, "blocks", lambda source: small(source, size=64))
+    told = text.replace("\r", "") + "\nlast\n"
+    assert "".join(token_store.pieces(tmp_path)) == told
+    assert len(list(token_store.pieces(tmp_path))) > 5
+    assert list(token_store.lines(tmp_path)) == told.removesuffix("\n").split("\n")
+    monkeypatch.setattr(token_store, "LONGEST", 10)
+    (tmp_path / "b.txt").write_text("word " * 50)
+    cut = list(token_store.lines(tmp_path / "b.txt"))
+    assert len(cut) > 1 and "".join(cut) == "word " * 50
+
+
+def test_standard_input_is_refused():
+    with pytest.raises(ValueError, match="corpus: .* standard input"):
+        next(token_store.pieces("-"))
+
+
+def test_long_documents_are_cut():
+    assert [len(d) for d in token_store.articles(["x"] * 130)] == [64, 64, 2]
+
+
+def test_documents_on_the_disk_are_those_of_the_text(tmp_path):
+    letters = Characters("ab. ABc", unknown=True)
+    documents = [["A a. B b.", "A"], ["B."], ["c c"]]
+    token_store.write_documents(tmp_path, documents, letters)
+    flat = token_store.read_documents(tmp_path)
+    ids, sentences, parts = flat
+    rows = [letters.decode(ids[a:b]) for a, b in zip(sentences, sentences[1:])]
+    assert rows == ["A a.", "B b.", "A", "B.", "c c"] and parts.tolist() == [0, 3, 4, 5]
+    learn, keep = token_store.held_out(flat, 0.3)
+    assert len(Pairs(learn)) == 2 and len(Pairs(keep)) == 1
+    assert letters.decode(keep[0]) == "c c" and letters.decode(learn[0]) == "A a.B b.AB."
+    with pytest.raises(ValueError, match="two documents or more, found 1"):
+        token_store.held_out(keep)
+
+
+def test_broken_files_of_ids_are_told(tmp_path):
+    with pytest.raises(FileError, match="no such file"):
+        token_store.read_ids(tmp_path / "none")
+    (tmp_path / "torn").write_bytes(b"abcde")
+    with pytest.raises(FileError, match="numbers of 4 bytes, found 5"):
+        token_store.read_ids(tmp_path / "torn")
+    (tmp_path / "empty").touch()
+    assert token_store.read_ids(tmp_path / "empty").tolist() == []
+
+
+def test_words_come_back(tmp_path):
+    words = WordList.train(["a <unk> , B b\nb <eos> a"], cut="blanks", min_count=1, size=5)
+    assert words.tokens == ["<unk>", "<eos>", "a", "b", ","] or len(words) == 5
+    words.save(tmp_path / "words.txt")
+    again = WordList.read(tmp_path / "words.txt", cut="blanks")
+    assert again.tokens == words.tokens
+    assert again.decode(again.encode("a b\nb zzz\n")) == "a b\nb <unk>\n"
+    (tmp_path / "words.txt").write_text("a\nb\n")
+    with pytest.raises(FileError, match="expected <unk>, <eos>"):
+        WordList.read(tmp_path / "words.txt")
+
+
+@pytest.mark.parametrize("tokens", gpt.TOKENS)
+def test_tokenizers_are_read_as_they_were_written(tmp_path, corpus, tokens):
+    made, _, _ = gpt._read(corpus, None, (tokens, 300, 1), tmp_path, tmp_path, False)
+    again = pretraining.read_tokenizer(tmp_path)
+    assert type(again) is type(made) and again.tokens == made.tokens
+    text = "The cat sees\nthe dog."
+    assert again.encode(text).tolist() == made.encode(text).tolist()
+
+
+# batches ------------------------------------------------------------------------------------------
+
+
+def test_a_batch_depends_on_its_number_alone(tmp_path, corpus):
+    words, learn, _ = bert._read(corpus, None, 60, True, tmp_path, tmp_path, False)
+    make = lambda: bert.PairBatches(Pairs(learn, longest=24), words, batch=4, seed=1)
+    first, second = make(), make()
+    row = [first(k) for k in (0, 1, 63, 64, 65)]
+    for k, t in zip((65, 64, 63, 1, 0), reversed(row)):
+        assert all(np.array_equal(t[name], second(k)[name]) for name in t)
+    assert not np.array_equal(row[0]["ids"][:, :6], row[1]["ids"][:, :6])
+    assert 0.2 < np.mean([first(k)["is_next"].mean() for k in range(64)]) < 0.8
+
+
+def test_fixed_copies_come_again(tmp_path, corpus):
+    words, learn, _ = bert._read(corpus, None, 60, True, tmp_path, tmp_path, False)
+    task = bert.bert_task(bert.sizes("bert-tiny", len(words), context=128), words)
+    batches = bert.PairBatches(Pairs(learn, longest=24), words, batch=4, seed=1)
+    copies = bert.FixedCopies(task, batches, 5, 1)
+    (ids, _), (where, _, _) = copies(2)
+    (ids7, _), (where7, _, _) = copies(7)
+    assert np.array_equal(ids, ids7) and np.array_equal(where, where7)
+    assert not np.array_equal(where, copies(3)[1][0])
+
+
+def test_blocks_reach_the_whole_text_and_no_further():
+    blocks = gpt.Blocks(np.arange(20), context=16, batch=50, seed=0)
+    t = blocks(0)
+    assert t.shape == (50, 17) and {*t[:, 0]} == {0, 1, 2, 3} and (np.diff(t) == 1).all()
+    with pytest.raises(ValueError, match="more than 16 tokens, found 16"):
+        gpt.Blocks(np.arange(16), context=16, batch=1, seed=0)
+
+
+# measures -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [2, 5, 9, 10, 16, 17, 18, 40, 41, 300])
+@pytest.mark.parametrize("context", [7, 8])
+def test_every_token_counts_once_and_sees_half_a_context(n, context):
+    """Against one window for each token: those before it, as many as its window has."""
+    task = NextToken(gpt2(11, 16, 1, 1, context))
+    params = Params(task.spec(), np.random.default_rng(0), dtype=np.float64)
+    params.flat *= 10
+    ids = np.random.default_rng(n).integers(0, 11, n)
+    found = gpt.nats_per_token(task, params, ids, batch=3)
+    half, total = context // 2, 0.0
+    for i in range(1, n):
+        window = 0 if i <= context else -(-(i - context) // (context - half))
+        begin = window * (context - half)
+        assert i - begin > half or begin == 0
+        scores, _ = task.logits(params.tree, ids[None, begin:i])
+        s = scores[0, -1]
+        total += math.log(np.exp(s).sum()) - s[ids[i]]
+    assert found == pytest.approx(total / (n - 1), rel=1e-9)
+
+
+def test_unigram():
+    one = pretraining.Unigram(np.array([1, 1, 0]), 3)
+    assert np.exp(one.logp) == pytest.approx([2 / 6, 3 / 6, 1 / 6])
+    assert one.accuracy(np.array([1, 2])) == 0.5
+    assert one.nats(np.array([1, 2])) == pytest.approx((math.log(2) + math.log(6)) / 2)
+
+
+# the jobs -----------------------------------------------------------------------------------------
+
+
+def killed_at(monkeypatch, step):
+    """The job dies after this step, as by Ctrl-C."""
+    usual = pretraining.train
+
+    def dies(*args, **options):
+        for done, row in usual(*args, **options):
+            yield done, row
+            if done == step:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(pretraining, "train", dies)
+
+
+def contents(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "lock"
+    }
+
+
+@pytest.mark.parametrize(
+    "job, options",
+    [(train_bert, BERT), (train_bert, {**BERT, "copies": 1}), (train_gpt, GPT)],
+    ids=["bert", "bert-copies", "gpt"],
+)
+def test_a_kill_leaves_no_trace(tmp_path, monkeypatch, corpus, job, options):
+    whole = job(corpus, run=tmp_path / "whole", **options)
+    with monkeypatch.context() as patch:
+        killed_at(patch, 4)
+        with pytest.raises(KeyboardInterrupt):
+            job(corpus, run=tmp_path / "killed", **options)
+    assert not (tmp_path / "killed" / "model.safetensors").exists()
+    again = job(corpus, run=tmp_path / "killed", resume=True, **options)
+    assert again.scores == whole.scores
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
+def test_another_configuration_is_refused(tmp_path, corpus):
+    train_gpt(corpus, run=tmp_path / "run", **{**GPT, "steps": 1, "warmup": 0})
+    with pytest.raises(FileError, match="already holds a run"):
+        train_gpt(corpus, run=tmp_path / "run", **GPT)
+    with pytest.raises(FileError, match="batch was 3, now 4"):
+        options = {**GPT, "steps": 1, "warmup": 0, "batch": 4}
+        train_gpt(corpus, run=tmp_path / "run", resume=True, **options)
+    with pytest.raises(FileError, match="no run to resume"):
+        train_gpt(corpus, run=tmp_path / "none", resume=True, **GPT)
+
+
+def test_bert_learns_more_than_frequencies(corpus):
+    """Every sentence has one form: with both sides in view most hidden words are certain."""
+    options = {**BERT, "steps": 150, "batch": 16, "dropout": 0.0, "lr": 3e-3}
+    found = train_bert(corpus, valid=corpus, **options)
+    scores = found.scores
+    assert scores["nats"] < scores["unigram_nats"] - 0.5
+    assert scores["accuracy"] > scores["unigram_accuracy"] + 0.2
+    assert found.folder is None and scores["words"] > 20 and 0 <= scores["next_accuracy"] <= 1
+
+
+def test_gpt_learns_more_than_frequencies(tmp_path, corpus):
+    options = {**GPT, "steps": 120, "lr": 3e-3}
+    scores = train_gpt(corpus, run=tmp_path, **options).scores
+    assert scores["nats"] < scores["unigram_nats"] - 0.8
+    assert scores["perplexity"] == pytest.approx(math.exp(scores["nats"]))
+    assert json.loads((tmp_path / "scores.json").read_text()) == scores
+
+
+@pytest.mark.parametrize(
+    "job, options, told",
+    [
+        (train_bert, {"batch": 0}, "batch: expected a whole number of 1 or more, found 0"),
+        (train_bert, {"copies": 0}, "copies: expected"),
+        (train_bert, {"preset": "bert-huge"}, "bert-huge"),
+        (train_gpt, {"tokens": "letters"}, "tokens: expected one of characters, "),
+        (train_gpt, {"context": 100_000}, "corpus: expected more than 100000 tokens"),
+        (train_gpt, {"valid": "nowhere.txt"}, "nowhere.txt: no such file"),
+    ],
+)
+def test_wrong_input_is_told_and_leaves_nothing(tmp_path, corpus, job, options, told):
+    given = {**(BERT if job is train_bert else GPT), **options}
+    with pytest.raises(ValueError, match=told):
+        job(corpus, run=tmp_path / "run", **given)
+    assert not (tmp_path / "run" / "training" / "config.json").exists()
