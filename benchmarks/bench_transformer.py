@@ -170,14 +170,14 @@ def row(name, threads, dropout, o, data):
         times = turns.alternate(peers | rates, o.rounds, seconds=o.seconds)
         memory = {peer: peers[peer].ask("peak")["mb"] for peer in peers}
         rate = max(
-            (r.ask("flops")["flops"] / common.median(sum(times[n], [])) for n, r in rates.items()),
+            (r.ask("flops")["flops"] / turns.overall(times[n]) for n, r in rates.items()),
             default=float("nan"),
         )
     finally:
         for peer in (*peers.values(), *rates.values()):
             peer.stop()
     for peer in peers:
-        took = common.median(sum(times[peer], []))
+        took = turns.overall(times[peer])
         times_as_long, least, most = turns.ratios(times, peer)
         yield {
             "config": name,

@@ -153,8 +153,12 @@ def alternate(peers, rounds, **order):
     return times
 
 
+def overall(rounds):
+    """The median over all rounds."""
+    return median([seconds for times in rounds for seconds in times])
+
+
 def ratios(times, name, to="npssl"):
     """How many times as long as ``to``: of all medians, and the least and most of a round."""
     each = [median(a) / median(b) for a, b in zip(times[name], times[to])]
-    whole = median(sum(times[name], [])) / median(sum(times[to], []))
-    return whole, min(each), max(each)
+    return overall(times[name]) / overall(times[to]), min(each), max(each)
