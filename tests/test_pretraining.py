@@ -1,11 +1,14 @@
 """Pre-training jobs: ids on the disk, batches, measures, and a kill that leaves no trace."""
 
+import inspect
 import json
 import math
 
 import numpy as np
 import pytest
 
+from npssl.cli import main
+from npssl.cli import pretraining as pretraining_cli
 from npssl.data import token_store
 from npssl.data.characters import Characters
 from npssl.data.pairs import Pairs
@@ -166,8 +169,8 @@ def test_every_token_counts_once_and_sees_half_a_context(n, context):
     assert found == pytest.approx(total / (n - 1), rel=1e-9)
 
 
-def test_unigram():
-    one = pretraining.Unigram(np.array([1, 1, 0]), 3)
+def test_frequencies():
+    one = pretraining.Frequencies(np.array([1, 1, 0]), 3)
     assert np.exp(one.logp) == pytest.approx([2 / 6, 3 / 6, 1 / 6])
     assert one.accuracy(np.array([1, 2])) == 0.5
     assert one.nats(np.array([1, 2])) == pytest.approx((math.log(2) + math.log(6)) / 2)
@@ -259,3 +262,57 @@ def test_wrong_input_is_told_and_leaves_nothing(tmp_path, corpus, job, options, 
     with pytest.raises(ValueError, match=told):
         job(corpus, run=tmp_path / "run", **given)
     assert not (tmp_path / "run" / "training" / "config.json").exists()
+
+
+# the commands -------------------------------------------------------------------------------------
+
+
+def npssl(capsys, *args):
+    status = main([str(a) for a in args])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+SMALL = {
+    "bert": "--vocabulary 60 --length 24 --batch 4 --held 2 --mask-rate 0.3 --next-weight 0",
+    "gpt": "--width 32 --depth 1 --heads 2 --context 16 --batch 2 --tokens words",
+}
+
+
+@pytest.mark.parametrize("model", SMALL)
+def test_commands_train_and_resume(tmp_path, capsys, corpus, model):
+    out = tmp_path / "out"
+    call = ["train", model, "--corpus", corpus, "--out", out, *SMALL[model].split(), "--steps", 3]
+    status, told, err = npssl(capsys, *call)
+    assert status == 0, err
+    assert (
+        "held out: " in told and "frequencies alone" in told and "for example: the " in told.lower()
+    )
+    assert (out / "config.json").exists() and (out / "model.safetensors").exists()
+    status, told, _ = npssl(capsys, "train", model, "--out", out, "--resume", "--json")
+    found = json.loads(told)
+    assert status == 0 and found["folder"] == str(out) and found["nats"] > 0
+    status, _, err = npssl(capsys, "train", model, "--out", out, "--resume", "--batch", 9)
+    assert status == 2 and "now 9" in err
+    status, _, err = npssl(capsys, "train", model, "--resume")
+    assert status == 2 and "--resume: expected --out FOLDER" in err
+    other = {"bert": "gpt", "gpt": "bert"}[model]
+    status, _, err = npssl(capsys, "train", other, "--out", out, "--resume")
+    assert status == 2 and f"is not the configuration of a {other}" in err
+
+
+def test_flags_are_those_of_the_jobs():
+    for name, job in (("bert", train_bert), ("gpt", train_gpt)):
+        known = set(inspect.signature(job).parameters)
+        others = {"corpus", "valid", "run", "resume", "save_seconds", "progress", "lowercase"}
+        assert {*pretraining_cli._FLAGS[name]} == known - others
+
+
+def test_a_hidden_word_is_filled_and_a_text_goes_on(corpus):
+    found = train_bert(corpus, **BERT)
+    assert len(bert.fill(found, "the [MASK] sees the dog.")) == 5
+    with pytest.raises(ValueError, match=r"expected a \[MASK\]"):
+        bert.fill(found, "the cat")
+    found = train_gpt(corpus, **GPT)
+    text = gpt.sample(found, "The cat", 20)
+    assert text.startswith("The cat") and len(text) == 27

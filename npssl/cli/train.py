@@ -7,7 +7,7 @@ import json
 from dataclasses import fields
 from pathlib import Path
 
-from npssl.cli import command, say
+from npssl.cli import command, pretraining, say
 from npssl.errors import FileError
 
 _MODELS = {"skip-gram": "SkipGram", "cbow": "CBOW"}
@@ -53,6 +53,7 @@ def add(commands):
             example=f"npssl train {name} --corpus text8 --dim 300 --epochs 5 --out text8-vectors",
         )
         add_arguments(sub, class_name)
+    pretraining.add(models)
 
 
 def add_arguments(sub, class_name):
@@ -106,7 +107,7 @@ def run(args) -> dict:
         settings, known = _read_config(args.out, args.class_name)
         given = settings | given
         corpus = corpus or known
-    folder = Path(args.out) if args.out else _free(Path("runs") / args.model)
+    folder = Path(args.out) if args.out else free(Path("runs") / args.model)
     if corpus is None:  # small enough for more passes
         given.setdefault("epochs", 20)
     text = corpus or str(documentation())
@@ -157,13 +158,13 @@ def _read_config(folder, class_name):
     return found, found.pop("corpus", None)
 
 
-def _free(path: Path) -> Path:
+def free(path: Path) -> Path:
     """``path``, or the first of path-2, path-3, ... that does not exist."""
-    free, n = path, 1
-    while free.exists():
+    found, n = path, 1
+    while found.exists():
         n += 1
-        free = path.with_name(f"{path.name}-{n}")
-    return free
+        found = path.with_name(f"{path.name}-{n}")
+    return found
 
 
 def _samples(words, count=5):

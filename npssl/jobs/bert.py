@@ -28,8 +28,8 @@ from npssl.jobs.pretraining import (
     FIRST,
     HELD_OUT,
     PAIRS,
+    Frequencies,
     Pretrained,
-    Unigram,
     fit,
     names,
     positive,
@@ -158,7 +158,7 @@ def train_bert(
         )
         measured = held_batches(Pairs(keep, longest=length), words, batch=batch, most=held)
         plain = bert_task(encoder, words)  # measured as in the paper, whatever was trained
-        scores = score(plain, params, measured, Unigram(learn[0], len(words)))
+        scores = score(plain, params, measured, Frequencies(learn[0], len(words)))
         found = Pretrained(task, params, words, scores, None if run is None else Path(run))
         if run is not None:
             found.save(run)
@@ -253,7 +253,7 @@ def asked(task: Bert, batches: Iterable[dict]) -> Iterator[tuple]:
         yield task.split(t, np.random.default_rng([0, k, FIRST]))
 
 
-def score(task: Bert, params: Params, batches: Iterable[dict], baseline: Unigram) -> dict:
+def score(task: Bert, params: Params, batches: Iterable[dict], baseline: Frequencies) -> dict:
     """How well hidden words and next sentences are told, and hidden words by a baseline."""
     p, right, nats, nexts, pairs = params.tree, 0, 0.0, 0, 0
     truth = []
@@ -278,6 +278,18 @@ def score(task: Bert, params: Params, batches: Iterable[dict], baseline: Unigram
         "words": len(words),
         "pairs": pairs,
     }
+
+
+def fill(found: Pretrained, text: str, most: int = 5) -> list[str]:
+    """The words that a BERT would put at the first ``[MASK]`` of a text, the likeliest first."""
+    task, words = found.task.words, found.tokenizer
+    ids, segments = words.encode_pair(text, longest=task.encoder.context)
+    places = np.flatnonzero(ids == task.mask_id)
+    if not len(places):
+        raise ValueError("text: expected a [MASK], found none")
+    h, _ = found.task.encode(found.params.tree, (ids[None], segments[None]))
+    scores, _ = task.decode(found.params.tree.words, h, places[:1])
+    return [words.tokens[i] for i in np.argsort(-scores[0], kind="stable")[:most]]
 
 
 def _read(corpus, valid, vocabulary, lowercase, folder, place, resume):

@@ -19,8 +19,8 @@ from npssl.jobs.pretraining import (
     FIRST,
     HELD_OUT,
     PAIRS,
+    Frequencies,
     Pretrained,
-    Unigram,
     fit,
     names,
     positive,
@@ -133,7 +133,7 @@ def train_gpt(
         scores = {
             "nats": nats,
             "perplexity": math.exp(nats),
-            "unigram_nats": Unigram(learn, len(tokenizer)).nats(keep[1:]),
+            "unigram_nats": Frequencies(learn, len(tokenizer)).nats(keep[1:]),
             "tokens": len(keep) - 1,
         }
         found = Pretrained(task, params, tokenizer, scores, None if run is None else Path(run))
@@ -182,6 +182,21 @@ def nats_per_token(task: NextToken, params: Params, ids, *, batch: int = 32) -> 
             flat = np.ascontiguousarray(h).reshape(len(y), -1)
             total += float(table_cross_entropy(flat, p.token, none, target=y)[0]) * len(y)
     return total / (len(ids) - 1)
+
+
+def sample(found: Pretrained, text: str, most: int, *, seed: int = 0) -> str:
+    """A text and ``most`` tokens that the model draws after it."""
+    decoder, p = found.task.decoder, found.params.tree.decoder
+    rng = np.random.default_rng(seed)
+    ids = found.tokenizer.encode(text).tolist()
+    if not ids:
+        raise ValueError("text: expected at least one token, found none")
+    for _ in range(most):
+        h = decoder.encode(p, ids=np.array([ids[-decoder.context :]], np.int32))[0, -1]
+        scores = (p.token @ h).astype(np.float64)
+        share = np.exp(scores - scores.max())
+        ids.append(int(rng.choice(len(share), p=share / share.sum())))
+    return found.tokenizer.decode(ids)
 
 
 def _read(corpus, valid, known, folder, place, resume):

@@ -109,7 +109,7 @@ def fit(
             bar.update()
 
 
-class Unigram:
+class Frequencies:
     """The share of each token in a text, each counted once more: what any model should beat."""
 
     def __init__(self, ids, vocabulary: int):

@@ -1,0 +1,195 @@
+"""``npssl train bert`` and ``npssl train gpt``: from a text to a folder with a language model."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+from pathlib import Path
+
+from npssl.cli import command, say
+from npssl.errors import FileError
+
+# flag: (type, choices, what it is); names and defaults are those of the jobs
+_SHARED: dict[str, tuple] = {
+    "steps": (int, None, "how many batches"),
+    "batch": (int, None, "texts in a batch"),
+    "lr": (float, None, "highest learning rate"),
+    "warmup": (int, None, "steps up to it; then down to 0"),
+    "decay": (float, None, "weight decay"),
+    "clip": (float, None, "longer gradients are shortened"),
+    "dropout": (float, None, "share of the activations that are dropped"),
+    "vocabulary": (int, None, "tokens to learn, at most"),
+    "seed": (int, None, "of all draws"),
+}
+_BERT: dict[str, tuple] = {
+    "preset": (
+        str,
+        ("bert-tiny", "bert-mini", "bert-small", "bert-medium", "bert-base", "bert-large"),
+        "sizes",
+    ),
+    "length": (int, None, "tokens of a pair of texts, at most"),
+    **_SHARED,
+    "mask_rate": (float, None, "share of the tokens that are asked for"),
+    "hidden": (float, None, "of those: the share that becomes [MASK]"),
+    "swapped": (float, None, "of those: the share that becomes another word"),
+    "next_weight": (float, None, "of next sentence in the loss; 0: words only"),
+    "copies": (int, None, "so many fixed draws of hidden words, not one at each step"),
+    "held": (int, None, "batches of held-out text to measure on, at most"),
+}
+_GPT: dict[str, tuple] = {
+    "tokens": (str, ("characters", "words", "blanks", "bytes"), "what a token is"),
+    "min_count": (int, None, "rarer words are unknown"),
+    "width": (int, None, "of the vectors"),
+    "depth": (int, None, "number of blocks"),
+    "heads": (int, None, "of the attention"),
+    "context": (int, None, "tokens that are seen at once"),
+    **_SHARED,
+    "held": (int, None, "tokens of held-out text to measure on, at most"),
+}
+_FLAGS = {"bert": _BERT, "gpt": _GPT}
+
+
+def add(models):
+    """Describe both commands; ``models`` are the sub-commands of ``npssl train``."""
+    for name, what, example in (
+        ("bert", "BERT by hidden words and next sentences", "--corpus wiki.txt --out wiki-bert"),
+        ("gpt", "GPT by next tokens", "--corpus shakespeare.txt --out shakespeare"),
+    ):
+        sub = command(
+            models,
+            name,
+            run,
+            help=f"train a {what}",
+            example=f"npssl train {name} {example}",
+        )
+        _add_arguments(sub, name)
+
+
+def _add_arguments(sub, name):
+    given = argparse.SUPPRESS
+    sub.add_argument(
+        "--corpus",
+        nargs="+",
+        default=given,
+        metavar="FILE",
+        help="files or folders (default: the documentation installed with Python)",
+    )
+    sub.add_argument(
+        "--valid",
+        nargs="+",
+        default=given,
+        metavar="FILE",
+        help="text to measure on (default: the last 5 %% of the corpus)",
+    )
+    defaults = inspect.signature(_job(name)).parameters
+    for flag, (kind, choices, what) in _FLAGS[name].items():
+        default = defaults[flag].default
+        usual = {"warmup": "a tenth of the steps", "copies": "a new draw at each step"}
+        sub.add_argument(
+            "--" + flag.replace("_", "-"),
+            type=kind,
+            choices=choices,
+            default=given,
+            metavar=None if choices else kind.__name__.upper(),
+            help=f"{what} (default: {usual.get(flag, default)})",
+        )
+    if name == "bert":
+        sub.add_argument("--cased", action="store_true", default=given, help="keep capitals")
+    sub.add_argument("--out", metavar="FOLDER", help="default: a new folder in runs")
+    sub.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    sub.add_argument(
+        "--save-seconds", type=float, default=60.0, help="time between two checkpoints"
+    )
+
+
+def run(args) -> dict:
+    """Train, measure on text held out, show an example."""
+    from npssl.cli.train import free
+    from npssl.data.documentation import documentation
+
+    name = args.model
+    flags = (*_FLAGS[name], "corpus", "valid")
+    given = {flag: getattr(args, flag) for flag in flags if hasattr(args, flag)}
+    if hasattr(args, "cased"):
+        given["lowercase"] = False
+    if args.resume:
+        if args.out is None:
+            raise ValueError("--resume: expected --out FOLDER, the run to go on with")
+        given = _read_config(args.out, name) | given
+    folder = Path(args.out) if args.out else free(Path("runs") / name)
+    corpus = given.pop("corpus", None) or str(documentation())
+    say(args, f"npssl: training {name} on {corpus} into {folder}")
+    found = _job(name)(
+        corpus,
+        **given,
+        run=folder,
+        resume=args.resume,
+        save_seconds=args.save_seconds,
+        progress=not args.json,
+    )
+    for line in _told(name, found.scores):
+        say(args, f"held out: {line}")
+    example = (_fill if name == "bert" else _continue)(found, corpus)
+    say(args, f"for example: {example}")
+    say(args, f"{folder}: config.json, model.safetensors and the tokenizer")
+    return {"folder": str(folder), **found.scores, "example": example}
+
+
+def _job(name):
+    from npssl.jobs.bert import train_bert
+    from npssl.jobs.gpt import train_gpt
+
+    return train_bert if name == "bert" else train_gpt
+
+
+def _told(name, s):
+    if name == "gpt":
+        yield (
+            f"{s['nats']:.3f} nats a token, perplexity {s['perplexity']:.2f} "
+            f"(frequencies alone: {s['unigram_nats']:.3f} nats); {s['tokens']:,} tokens"
+        )
+        return
+    yield (
+        f"{s['accuracy']:.1%} of the hidden words found, {s['nats']:.3f} nats a word "
+        f"(frequencies alone: {s['unigram_accuracy']:.1%}, {s['unigram_nats']:.3f}); "
+        f"{s['words']:,} words"
+    )
+    yield f"{s['next_accuracy']:.1%} of the next sentences told (chance: 50 %)"
+
+
+def _fill(found, corpus):
+    """A line of the corpus with a word hidden, and what the model puts there."""
+    from npssl.jobs.bert import fill
+
+    words = _line(corpus).split()
+    words[len(words) // 2] = "[MASK]"
+    text = " ".join(words)
+    return f"{text} -> {', '.join(fill(found, text))}"
+
+
+def _continue(found, corpus):
+    """The beginning of a line of the corpus, and how the model goes on."""
+    from npssl.jobs.gpt import sample
+
+    return sample(found, " ".join(_line(corpus).split()[:4]), 160)
+
+
+def _line(corpus):
+    from npssl.data.token_store import lines
+
+    fits = (line for line in lines(corpus) if 8 <= len(line.split()) <= 20)
+    return next(fits, "This is the first line of the text.")
+
+
+def _read_config(folder, name):
+    path = Path(folder) / "training" / "config.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileError(folder, "no run to resume: there is no training/config.json") from None
+    except ValueError as error:
+        raise FileError(path, f"not a readable configuration ({error})") from error
+    if not isinstance(found, dict) or found.pop("job", None) != name:
+        raise FileError(path, f"is not the configuration of a {name}")
+    return found
