@@ -92,7 +92,9 @@ class KneserNey:
             raise ValueError("ids: expected at least one word, found none")
         before = _predecessors(len(ids), starts)
         self.vocabulary = vocabulary
-        keys, counts, here = [], [], np.zeros(len(ids) + 1, np.int64)
+        keys: list[np.ndarray] = []
+        counts: list[np.ndarray] = []
+        here = np.zeros(len(ids) + 1, np.int64)
         for k in range(order):
             places = np.flatnonzero(before >= k)
             if not len(places):
