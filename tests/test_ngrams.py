@@ -118,6 +118,12 @@ def test_kneser_ney_below_the_full_order_counts_companions_not_uses():
     assert p[2] > 2 * p[1]
 
 
+def test_a_history_seen_only_where_the_text_begins():
+    """After how many words came 10 9?  After none, so 10 says nothing of what follows it."""
+    model = KneserNey(np.r_[10, 9, text(500) % 9], 3, V)
+    np.testing.assert_allclose(after(model, [3, 10]), after(model, [3, V - 1]), rtol=1e-12)
+
+
 def test_no_n_gram_reaches_over_a_start():
     """Document 0 0 0, then 1 1 1: nothing says that 1 follows 0."""
     ids = np.repeat([0, 1], 300)
