@@ -75,11 +75,11 @@ def test_documents_on_the_disk_are_those_of_the_text(tmp_path):
     ids, sentences, parts = flat
     rows = [letters.decode(ids[a:b]) for a, b in zip(sentences, sentences[1:])]
     assert rows == ["A a.", "B b.", "A", "B.", "c c"] and parts.tolist() == [0, 3, 4, 5]
-    learn, keep = token_store.held_out(flat, 0.3)
+    learn, keep = token_store.last_documents(flat, 0.3)
     assert len(Pairs(learn)) == 2 and len(Pairs(keep)) == 1
     assert letters.decode(keep[0]) == "c c" and letters.decode(learn[0]) == "A a.B b.AB."
     with pytest.raises(ValueError, match="two documents or more, found 1"):
-        token_store.held_out(keep)
+        token_store.last_documents(keep)
 
 
 def test_broken_files_of_ids_are_told(tmp_path):

@@ -124,7 +124,7 @@ def read_documents(folder) -> Flat:
     return ids, sents, documents
 
 
-def held_out(flat: Flat, share: float = 0.05) -> tuple[Flat, Flat]:
+def last_documents(flat: Flat, share: float = 0.05) -> tuple[Flat, Flat]:
     """The first documents, and the last ``share`` of them (at least one).
 
     Raises
@@ -141,6 +141,16 @@ def held_out(flat: Flat, share: float = 0.05) -> tuple[Flat, Flat]:
     token = int(sents[sentence])
     first = ids[:token], sents[: sentence + 1], documents[: cut + 1]
     return first, (ids[token:], sents[sentence:] - token, documents[cut:] - sentence)
+
+
+def last(ids, share: float = 0.05):
+    """The first ids, and the last ``share`` of them.
+
+    >>> [part.tolist() for part in last(np.arange(5), 0.4)]
+    [[0, 1, 2], [3, 4]]
+    """
+    cut = len(ids) - round(share * len(ids))
+    return ids[:cut], ids[cut:]
 
 
 def counts(ids, vocabulary: int, block: int = 1 << 20) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 
 from npssl.data.bpe import BytePairs
 from npssl.data.characters import Characters
-from npssl.data.token_store import pieces, read_ids, write_ids
+from npssl.data.token_store import last, pieces, read_ids, write_ids
 from npssl.data.word_list import WordList
 from npssl.jobs.pretraining import (
     FIRST,
@@ -223,8 +223,7 @@ def _read(corpus, valid, known, folder, place, resume):
                 write_ids(path, pieces(source), tokenizer)
             found.append(read_ids(path))
     if len(found) == 1:
-        cut = len(found[0]) - round(HELD_OUT * len(found[0]))
-        found = [found[0][:cut], found[0][cut:]]
+        found = list(last(found[0], HELD_OUT))
     if len(found[1]) < 2:
         raise ValueError(f"valid: expected two tokens or more, found {len(found[1])}")
     return tokenizer, *found

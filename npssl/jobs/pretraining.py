@@ -101,9 +101,9 @@ def fit(
         first, mean = None, 0.0
         for done, row in train(step, state_of(params, optimizer), steps=steps, run=run):
             if first is None:
-                first, mean = done - 1, row["loss"]
+                first = done - 1
                 bar.initial = bar.n = first
-            mean += 0.02 * (row["loss"] - mean)
+            mean += max(0.02, 1 / (done - first)) * (row["loss"] - mean)
             speed = (done - first) * tokens / max(bar.format_dict["elapsed"], 1e-9)
             bar.set_postfix(loss=f"{mean:.3f}", tokens_s=f"{speed:,.0f}", refresh=False)
             bar.update()
