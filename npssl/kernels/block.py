@@ -25,7 +25,7 @@ from npssl.kernels.jit import jit
 
 TILE = 128  # rows of a tile, about
 _BLOCK = 48  # queries that are answered together
-_DEPTH = 256  # rows that a weight's gradient takes in at a time
+_DEPTH = 128  # rows that a weight's gradient takes in at a time
 _COLUMNS = 128  # of a weight, in one task
 f32, u32 = np.float32, np.uint32
 _vector, _places = float32[::1], int64[::1]
