@@ -7,7 +7,8 @@
    the sizes of a configuration: NumPy page, kernel, PyTorch; equal first, then in turn,
    each in its own process.  The limit is, for what multiplies matrices, those products
    alone (the better of PyTorch and NumPy; what a kernel computes twice counts once); for
-   the others, a copy that moves as many bytes as must be read and written at least.
+   the others, copies between arrays of the same size that move as many bytes as must be
+   read and written at least (for AdamW, a multiplication in place).
    Attention's kernel is a part of the block's; here it is called alone.
 2. The step of `bench_transformer.py` in npssl, by kernel; "rest" is NumPy and Python.
 """
@@ -226,7 +227,9 @@ def limit_part(part, c, o, library):
         "attention": [((B * A, T, D), (B * A, D, T))] * 2 + [((B * A, T, T), (B * A, T, D))] * 4,
         "cross-entropy": [((N, H), (H, V)), ((N, V), (V, H)), ((V, N), (N, H))],
     }.get(part, [])
-    numbers = {"layernorm": 5 * M * H, "gelu": 20 * M * H, "adamw": 7 * count}.get(part, 0)
+    size, moved = {"layernorm": (M * H, 5), "gelu": (4 * M * H, 5), "adamw": (count, 7)}.get(
+        part, (0, 0)
+    )  # numbers of an array, and how many arrays are read or written
     if library == "torch":
         import torch
 
@@ -234,18 +237,25 @@ def limit_part(part, c, o, library):
         full = lambda *shape: torch.full(shape, 0.01)
         multiply = lambda a, b, c: torch.matmul(a, b, out=c)
         copy = lambda to, a: to.copy_(a)
+        scale = lambda a: a.mul_(1.0)
     else:
         full = lambda *shape: np.full(shape, 0.01, np.float32)
         multiply = lambda a, b, c: np.matmul(a, b, out=c)
         copy = np.copyto
+        scale = lambda a: np.multiply(a, np.float32(1), out=a)
     work = [(full(*a), full(*b), full(*a[:-1], b[-1])) for a, b in products]
-    pair = full(numbers // 2), full(numbers // 2)
+    pairs = [(full(size), full(size)) for _ in range(2)] if size else []
+    moves = [(*pairs[i // 2 % 2], min(2, moved - i)) for i in range(0, moved, 2)]
 
     def call():
         for arrays in work:
             multiply(*arrays)
-        if numbers:
-            copy(*pair)
+        for to, a, halves in moves:
+            n = size * halves // 2
+            if part == "adamw":  # in place, as AdamW: a copy would fetch what it overwrites
+                scale(to[:n])
+            else:
+                copy(to[:n], a[:n])
 
     return call, None
 

@@ -247,8 +247,8 @@ def peer(name, o):
     }[name](o)
     texts = json.loads(Path(o["texts"]).read_text())
 
-    def check(file):
-        np.save(file, embed(texts))
+    def check(folder):
+        np.save(f"{folder}/{name}.npy", embed(texts))
         return {}
 
     def burst(seconds):
@@ -277,15 +277,8 @@ def rows_of(threads, o, folder):
     try:
         if "npssl" not in peers:
             raise SystemExit(f"npssl failed: {absent['npssl']}")
-        found = {}
-        for name in list(peers):
-            try:
-                peers[name].ask("check", file=f"{folder}/{name}.npy")
-                found[name] = np.load(f"{folder}/{name}.npy")
-            except turns.Absent as why:
-                absent[name] = str(why)
-                print(f"{name}: absent ({why})", file=sys.stderr)
-                peers.pop(name).stop()
+        turns.ask_all(peers, absent, "check", folder=folder)
+        found = {name: np.load(f"{folder}/{name}.npy") for name in peers}
         apart = {name: float(abs(a - found["npssl"]).max()) for name, a in found.items()}
         for name, d in apart.items():
             if not d <= TOLERANCE:
@@ -356,7 +349,7 @@ def main():
         print(flush=True)
         found += part
         common.save(o.save, {"setting": vars(o), "rows": found})
-    print(*below(found) or ["every bar is reached"], sep="\n")
+    print(*([*below(found)] or ["every bar is reached"]), sep="\n")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ padded to the longest; tokens/s count no padding.  Peers with compiled shapes si
 
 import argparse
 import re
-import sys
 import tempfile
 from pathlib import Path
 
@@ -134,9 +133,9 @@ def given(name, full, folder):
     )
 
 
-def agree(peers, when):
+def agree(peers, absent, when):
     """What `check` told of each, if they tell the same; else the end."""
-    found = {name: peer.ask("check") for name, peer in peers.items()}
+    found = turns.ask_all(peers, absent, "check")
     for name, other in found.items():
         for what in ("loss", "norm") if when == "first" else ("loss",):
             ours, theirs = found["npssl"][what], other[what]
@@ -157,16 +156,10 @@ def row(name, threads, dropout, o, data):
     try:
         if "npssl" not in peers:
             raise SystemExit(f"npssl failed: {absent['npssl']}")
-        first = agree(peers, "first")
-        for peer in list(peers):  # what compiles, compiles now
-            try:
-                peers[peer].ask("steps", number=3)
-            except turns.Absent as why:
-                absent[peer] = str(why)
-                print(f"{peer}: absent ({why})", file=sys.stderr)
-                peers.pop(peer).stop()
+        first = agree(peers, absent, "first")
+        turns.ask_all(peers, absent, "steps", number=3)  # what compiles, compiles now
         if not dropout:
-            agree(peers, "later")
+            agree(peers, absent, "later")
         times = turns.alternate(peers | rates, o.rounds, seconds=o.seconds)
         memory = {peer: peers[peer].ask("peak")["mb"] for peer in peers}
         rate = max(
@@ -249,7 +242,7 @@ def main():
                     print(flush=True)
                     found += part
                     common.save(o.save, {"setting": vars(o), "rows": found})
-    print(*below(found) or ["every bar is reached"], sep="\n")
+    print(*([*below(found)] or ["every bar is reached"]), sep="\n")
 
 
 if __name__ == "__main__":

@@ -93,6 +93,19 @@ def started(file, names, options, threads, environments=None):
     return peers, absent
 
 
+def ask_all(peers, absent, do, **options):
+    """Answers by peer; one that fails is stopped and moves to ``absent``."""
+    found = {}
+    for name in list(peers):
+        try:
+            found[name] = peers[name].ask(do, **options)
+        except Absent as why:
+            absent[name] = str(why)
+            print(f"{name}: absent ({why})", file=sys.stderr)
+            peers.pop(name).stop()
+    return found
+
+
 def serve(make):
     """The other end, in the peer: ``make(name, options)`` gives functions by name."""
     out = os.fdopen(os.dup(1), "w")
