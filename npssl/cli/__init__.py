@@ -11,7 +11,17 @@ import json
 import os
 import sys
 
-COMMANDS = ("train", "vectors", "embed", "data", "check", "info")
+COMMANDS = (
+    "train",
+    "vectors",
+    "embed",
+    "finetune",
+    "evaluate",
+    "glue_mini",
+    "data",
+    "check",
+    "info",
+)
 
 
 def parser():

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from npssl.data.bpe import BytePairs
 from npssl.data.labelled import Questions, Sentences, Tagged
+from npssl.data.tokenizer import Tokenizer
 from npssl.data.wordpiece import WordPiece
 
 QUESTION = 64  # pieces of a question that are read, as in the published code of BERT
@@ -77,17 +77,17 @@ def sentences(data: Sentences, words: WordPiece, *, longest: int, apart: bool = 
     )
 
 
-def prompts(data: Sentences, pairs: BytePairs, *, longest: int) -> Rows:
+def prompts(data: Sentences, words: Tokenizer, *, longest: int) -> Rows:
     """GPT's frames: start, text, extract; or start, a, delimiter, b, extract.
 
     The three have the ids that follow those of the vocabulary.
     """
-    start, delimiter, extract = (len(pairs) + n for n in range(3))
+    start, delimiter, extract = (len(words) + n for n in range(3))
     rows = []
     if longest < 4:
         raise ValueError(f"longest must be at least 4, found {longest}")
     for text in data.texts:
-        parts = [pairs.encode(t).tolist() for t in text]
+        parts = [words.encode(t).tolist() for t in text]
         while sum(map(len, parts)) > longest - 1 - len(parts):
             max(reversed(parts), key=len).pop()
         framed = [start, *parts[0]]

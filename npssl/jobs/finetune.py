@@ -7,15 +7,15 @@ dev part is scored after each epoch, and the weights that were best there are ke
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from npssl.data import labelled, labelled_rows
-from npssl.data.bpe import BytePairs
 from npssl.data.labelled import Data, Questions, Sentences, Tagged
 from npssl.data.labelled_rows import Rows
 from npssl.data.pairs import by_length
@@ -25,7 +25,7 @@ from npssl.evaluation import metrics
 from npssl.evaluation.correlation import pearson, spearman
 from npssl.files import whole_file
 from npssl.jobs.pretrained import load_pretrained, save_pretrained
-from npssl.jobs.sentences import SentenceEncoder
+from npssl.jobs.pretraining import positive, read_tokenizer, save_tokenizer
 from npssl.models.transformer import Transformer
 from npssl.optim import AdamW, warmup_linear
 from npssl.params import Params, load_arrays, save_arrays
@@ -35,6 +35,8 @@ from npssl.train import Run, gradient_step, state_of, train
 
 POOLS = ("mean", "cls", "cosine")
 MEASURES = {"cola": "matthews"}  # what the dev part is judged by, where it is not the usual
+RATES = {"trec": 1e-4, "wnut17": 2e-4, "squad-mini": 1e-4}  # learning rates; others 5e-5
+EPOCHS = {"cola": 4, "stsb": 4, "trec": 5, "wnut17": 6, "squad-mini": 6}  # others 3
 SPECIALS = 3  # rows that GPT's frames add to the table
 
 
@@ -47,7 +49,7 @@ class FineTuned:
     ----------
     task : one of the tasks of `npssl.tasks.fine_tune`, or `CausalSentence`
     params : Params
-    words : WordPiece or BytePairs
+    words : WordPiece, or for a decoder any tokenizer
     taught : dict       ``kind``, ``classes`` or ``tags``, ``limits`` of scores, ``longest``, ...
     """
 
@@ -130,9 +132,14 @@ class FineTuned:
             return ""
         return passage[place[0, 0] : place[1, 1]]
 
-    def evaluate(self, data: Data, *, rows: Rows | None = None) -> dict[str, float]:
-        """What the predictions are worth, by the measures of their kind."""
-        found = self.predict(data, rows=rows)
+    def evaluate(
+        self, data: Data, *, rows: Rows | None = None, found: list | None = None
+    ) -> dict[str, float]:
+        """What the predictions are worth, by the measures of their kind.
+
+        ``rows`` and ``found`` are those of ``data``, where they are known already.
+        """
+        found = self.predict(data, rows=rows) if found is None else found
         if isinstance(data, Questions):
             return metrics.answers(found, [[text for text, _ in q.answers] for q in data.rows])
         if isinstance(data, Tagged):
@@ -153,11 +160,7 @@ class FineTuned:
         for name, view in inner.views.items():
             view[...] = self.params.views[f"{base}.{name}"]
         save_pretrained(folder, encoder, inner)
-        if isinstance(self.words, WordPiece):
-            self.words.save(folder / "vocab.txt")
-            _write(folder / "tokenizer_config.json", {"do_lower_case": self.words.lowercase})
-        else:
-            self.words.save(folder)
+        save_tokenizer(folder, self.words)
         head = {n: a for n, a in self.params.views.items() if not n.startswith(f"{base}.")}
         save_arrays(folder / "head.npz", head)
         _write(folder / "task.json", self.taught)
@@ -215,10 +218,11 @@ def fine_tune(
     data: str | dict[str, Data],
     folder,
     *,
+    name: str = "own",
     where=None,
     pool: str | None = None,
-    epochs: int = 3,
-    lr: float = 5e-5,
+    epochs: int | None = None,
+    lr: float | None = None,
     batch: int = 32,
     seed: int = 0,
     warmup: float = 0.1,
@@ -232,8 +236,10 @@ def fine_tune(
     longest: int | None = None,
     limit: int | None = None,
     patience: int = 3,
-    run: Run | None = None,
-    progress: Callable[[int, int, dict], None] = lambda done, steps, row: None,
+    run=None,
+    resume: bool = False,
+    save_seconds: float = 60.0,
+    progress: bool = True,
 ) -> FineTuned:
     """Teach a task to an encoder of the BERT kind, or to a decoder of the GPT-2 kind.
 
@@ -243,16 +249,18 @@ def fine_tune(
         A name in `npssl.data.labelled.TASKS`, or parts ``train``, ``dev`` and perhaps
         ``test``; what they hold chooses the head.
     folder : path
-        Weights, as `npssl.load_pretrained` reads them, with ``vocab.txt``; or with
-        ``vocab.json`` and ``merges.txt`` for a decoder.
+        Weights, as `npssl.load_pretrained` reads them, and their tokenizer.
+    name : str
+        What own parts are called; it is that of the set where ``data`` is one.
     where : path, optional
         The folder of data sets; see `npssl.data.sets.path`.
     pool : "mean", "cls" or "cosine"
         What stands for a text: the mean of its vectors, BERT's [CLS], or, where pairs have
         scores, the cosine of both means.  None is "cosine" for pairs with scores, else "mean".
-    epochs, batch : int
-    lr : float
-        The highest learning rate.
+    epochs : int, optional
+    lr : float, optional
+        The highest learning rate.  None is what `EPOCHS` and `RATES` have for the set.
+    batch : int
     seed : int
         Of the head's first values, the order of the texts and the dropout.
     warmup : float
@@ -277,32 +285,37 @@ def fine_tune(
         Train on the first so many examples, in an order drawn once for all seeds.
     patience : int
         Epochs without a better dev score until training stops.
-    run : Run, optional
-        Where checkpoints go, so that it can be stopped and resumed.
-    progress : callable
-        ``progress(done, steps, row)`` after each step; ``row`` has ``dev`` after an epoch.
+    run : path, optional
+        The folder for the model and, in ``training``, its checkpoints.
+    resume : bool
+        Go on with the run in this folder.
+    save_seconds : float
+        Time between checkpoints.
+    progress : bool
+        Show a bar.
 
     Returns
     -------
     FineTuned
         The best of its epochs by the dev part; ``taught["scores"]`` has the scores of
-        ``dev`` and ``test``, ``taught["epoch"]`` which one it was.
+        ``dev`` and ``test``, ``taught["epoch"]`` which one it was, ``taught["history"]`` the
+        dev scores of all.
     """
-    for name, value in (("epochs", epochs), ("batch", batch), ("patience", patience)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, found {value}")
     if not 0 <= warmup < 1:
         raise ValueError(f"warmup must be a share, 0 or more and below 1, found {warmup}")
-    if limit is not None and limit < 1:
-        raise ValueError(f"limit must be at least 1, found {limit}")
-    name = data if isinstance(data, str) else "own"
+    if limit is not None:
+        positive(limit=limit)
+    name = data if isinstance(data, str) else name
+    lr = RATES.get(name, 5e-5) if lr is None else lr
+    epochs = EPOCHS.get(name, 3) if epochs is None else epochs
+    positive(epochs=epochs, batch=batch, patience=patience)
     parts = labelled.load(data, where) if isinstance(data, str) else data
     _fit(parts)
     if limit is not None and limit < len(parts["train"]):
         chosen = np.random.default_rng(0).permutation(len(parts["train"]))[:limit]
         parts = {**parts, "train": parts["train"].take(chosen)}
     usual = 384 if isinstance(parts["train"], Questions) else 128
-    encoder, inner, words = _open(folder, longest, usual)
+    encoder, inner, words = _open(folder, longest)
     taught = _taught(name, parts["train"], encoder.causal, pool)
     taught["longest"] = longest or min(usual, encoder.context)
     taught |= {"weight": weight} if encoder.causal else {}
@@ -314,7 +327,7 @@ def fine_tune(
     if not random_weights:
         for tensor, a in inner.views.items():
             params.views[f"{base}.{tensor}"][: len(a)] = a  # a decoder's new rows stay random
-        _warm_head(params, folder)
+        _pooler(params, folder)
     model = FineTuned(task, params, words, taught)
     shares = None if layer_decay is None else layer_shares(params, base, layer_decay)
     optimizer = AdamW(params, decay=decay, shares=shares)
@@ -330,19 +343,50 @@ def fine_tune(
     dev, best = model.rows(parts["dev"]), params.flat.copy()
     seen = np.full(epochs, -2.0)  # dev scores; none is below -1
     state = state_of(params, optimizer) | {"dev.scores": seen, "dev.best": best}
-    for done, row in train(step, state, steps=steps * epochs, run=run):
-        epoch, rest = divmod(done, steps)
-        if not rest:
-            row = {**row, "dev": model.evaluate(parts["dev"], rows=dev)}
-            seen[epoch - 1] = row["dev"][taught["measure"]]
-            if seen[epoch - 1] > seen[: epoch - 1].max(initial=-2.0):
-                best[:] = params.flat
-        progress(done, steps * epochs, row)
-        if epoch - 1 - int(seen.argmax()) >= patience:
-            break
+    config = dict(
+        job="finetune",
+        task=name,
+        model=str(folder),
+        pool=pool,
+        epochs=epochs,
+        lr=lr,
+        batch=batch,
+        seed=seed,
+        warmup=warmup,
+        decay=decay,
+        clip=clip,
+        layer_decay=layer_decay,
+        freeze=freeze,
+        random_weights=random_weights,
+        weight=weight,
+        rate=rate,
+        longest=taught["longest"],
+        limit=limit,
+        patience=patience,
+        examples={part: len(found) for part, found in parts.items()},
+    )
+    place = (
+        Run(Path(run) / "training", config, resume=resume, save_seconds=save_seconds)
+        if run
+        else None
+    )
+    with place or nullcontext(), tqdm(total=steps * epochs, disable=not progress) as bar:
+        for done, row in train(step, state, steps=steps * epochs, run=place):
+            epoch, rest = divmod(done, steps)
+            if not rest:
+                seen[epoch - 1] = model.evaluate(parts["dev"], rows=dev)[taught["measure"]]
+                if seen[epoch - 1] > seen[: epoch - 1].max(initial=-2.0):
+                    best[:] = params.flat
+            bar.update(done - bar.n)
+            told = {"dev": f"{seen[epoch - 1]:.3f}"} if epoch else {}
+            bar.set_postfix(loss=f"{row['loss']:.3f}", **told, refresh=False)
+            if epoch - 1 - int(seen.argmax()) >= patience:
+                break
     params.flat[:] = best
-    taught["epoch"] = int(seen.argmax()) + 1
+    taught["epoch"], taught["history"] = int(seen.argmax()) + 1, seen[seen >= -1].tolist()
     taught["scores"] = {p: model.evaluate(parts[p]) for p in ("dev", "test") if p in parts}
+    if run:
+        model.save(run)
     return model
 
 
@@ -457,20 +501,15 @@ def _base(task) -> str:
     return "decoder" if isinstance(task, CausalSentence) else "encoder"
 
 
-def _open(folder, longest, usual=128) -> tuple[Transformer, Params, Any]:
+def _open(folder, longest) -> tuple[Transformer, Params, Any]:
     """A transformer, its parameters, and its tokenizer."""
-    folder = Path(folder)
-    if not (folder / "vocab.json").exists():
-        found = SentenceEncoder(folder, longest=longest or 3)
-        return found.model, found.params, found.tokenizer
     model, params = load_pretrained(folder)
-    words = BytePairs.read(folder / "vocab.json", folder / "merges.txt")
-    if not model.causal or model.vocab not in (len(words), len(words) + SPECIALS):
+    words = read_tokenizer(folder)
+    if not model.causal and not isinstance(words, WordPiece):
+        raise FileError(folder, "expected vocab.txt beside the weights of an encoder")
+    if model.vocab != len(words) and not (model.causal and model.vocab == len(words) + SPECIALS):
         raise FileError(
-            folder / "vocab.json",
-            f"{len(words)} tokens, but the weights are of a decoder with {model.vocab}"
-            if model.causal
-            else "expected vocab.txt beside the weights of an encoder",
+            folder, f"the tokenizer has {len(words)} tokens, but the weights have {model.vocab}"
         )
     if longest is not None and not 4 <= longest <= model.context:
         raise ValueError(
@@ -479,15 +518,21 @@ def _open(folder, longest, usual=128) -> tuple[Transformer, Params, Any]:
     return model, params, words
 
 
-def _warm_head(params, folder):
-    """The pooler, where the folder has one that was trained."""
-    from npssl.jobs import pretrained
-
-    load_heads = getattr(pretrained, "load_heads", None)
-    if load_heads and "pool.w" in params.views:
-        for name, a in load_heads(folder).items():
-            if name.startswith("pool."):
-                params.views[name][...] = a
+def _pooler(params, folder):
+    """BERT's dense layer on [CLS], where the folder has one that was trained."""
+    if "pool.w" not in params.views:
+        return
+    path = Path(folder) / "model.safetensors"
+    found = load_arrays(path)
+    for ours, theirs in (("pool.w", "pooler.dense.weight"), ("pool.b", "pooler.dense.bias")):
+        given = found.get(theirs, found.get(f"bert.{theirs}"))
+        if given is not None:
+            view = params.views[ours]
+            if given.shape != view.shape:
+                raise FileError(
+                    path, f"expected shape {view.shape}, found {given.shape}", place=theirs
+                )
+            view[...] = given.T
 
 
 def _write(path, what):

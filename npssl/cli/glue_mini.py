@@ -1,0 +1,102 @@
+"""``npssl glue-mini``: one encoder, six tasks, some seeds, one table in the form of GLUE's."""
+
+from __future__ import annotations
+
+from npssl.cli import command, say
+
+# the measures of each task in the table
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "cola": ("matthews",),
+    "sst2": ("accuracy",),
+    "stsb": ("pearson", "spearman"),
+    "trec": ("accuracy",),
+    "wnut17": ("f1",),
+    "squad-mini": ("exact", "f1"),
+}
+
+
+def add(commands):
+    """Describe ``npssl glue-mini``."""
+    from npssl.cli.finetune import add_arguments
+
+    sub = command(
+        commands,
+        "glue-mini",
+        run,
+        help="fine-tune an encoder on six tasks and print a table as GLUE's",
+        example="npssl glue-mini --model all-MiniLM-L6-v2 --seeds 3",
+    )
+    sub.add_argument("--model", required=True, metavar="FOLDER", help="weights and tokenizer")
+    sub.add_argument("--data", metavar="FOLDER", help="of data sets, instead of NPSSL_DATA")
+    sub.add_argument("--seeds", type=int, default=3, help="how many, from 0 on")
+    sub.add_argument(
+        "--task", action="append", choices=list(COLUMNS), help="only this; may come several times"
+    )
+    add_arguments(sub)
+
+
+def run(args) -> dict:
+    """A row for the dev parts and one for the test parts, means over the seeds."""
+    from npssl.cli.finetune import given, told
+    from npssl.data.labelled import load
+    from npssl.jobs.extrinsic import spread
+    from npssl.jobs.finetune import fine_tune
+
+    if args.seeds < 1:
+        raise ValueError(f"--seeds: expected 1 or more, found {args.seeds}")
+    tasks = list(dict.fromkeys(args.task or COLUMNS))
+    data = {task: load(task, args.data) for task in tasks}  # what is missing is told at once
+    table: dict = {}
+    for task in tasks:
+        runs = []
+        for seed in range(args.seeds):
+            found = fine_tune(
+                data[task], args.model, name=task, seed=seed, progress=not args.json, **given(args)
+            )
+            runs.append(found.taught["scores"])
+            for part, scores in runs[-1].items():
+                say(args, f"{task}, seed {seed}, {part}: {told(scores)}")
+        table[task] = {
+            part: {
+                measure: {
+                    "mean": sum(r[part][measure] for r in runs) / len(runs),
+                    "sd": spread([r[part][measure] for r in runs]),
+                    "runs": [r[part][measure] for r in runs],
+                }
+                for measure in runs[0][part]
+            }
+            for part in runs[0]
+        }
+    averages = {part: _average(table, part) for part in ("dev", "test")}
+    say(args, "\n" + "\n".join(_lines(table, averages, args.seeds)))
+    return {"model": args.model, "seeds": args.seeds, "tasks": table, "average": averages}
+
+
+def _average(table, part) -> float:
+    """The mean over tasks of the mean of a task's measures, as GLUE counts it."""
+    means = []
+    for task, found in table.items():
+        measures = COLUMNS[task]
+        means.append(sum(found[part][m]["mean"] for m in measures) / len(measures))
+    return sum(means) / len(means)
+
+
+def _lines(table, averages, seeds):
+    """Markdown: a column for each task, its measures with a stroke between them."""
+    head = ["100 x", *(f"{t} ({'/'.join(COLUMNS[t])})" for t in table), "average"]
+    yield "| " + " | ".join(head) + " |"
+    yield "|" + "|".join("---" for _ in head) + "|"
+    for part, average in averages.items():
+        cells = []
+        for task, found in table.items():
+            values = [found[part][m] for m in COLUMNS[task]]
+            cells.append(
+                "/".join(f"{100 * v['mean']:.1f}" for v in values)
+                + " ± "
+                + "/".join(f"{100 * v['sd']:.1f}" for v in values)
+            )
+        yield "| " + " | ".join([part, *cells, f"{100 * average:.1f}"]) + " |"
+    yield (
+        f"mean ± standard deviation over {seeds} seeds; epochs are chosen on dev; "
+        "test of cola is its out-of-domain part"
+    )
