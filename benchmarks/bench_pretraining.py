@@ -6,7 +6,8 @@
     python benchmarks/bench_pretraining.py characters words     GPT against Kneser-Ney
 
 All are measured on text held out.  Options: --seeds 0 1 2, --steps, --preset and sizes.
-What is trained stays in results/pretraining and is not trained again.
+What is trained stays in results/pretraining and is not trained again; the seconds are those
+of the steps done now.
 """
 
 import argparse
@@ -60,12 +61,10 @@ def articles() -> tuple[Path, Path]:
 
 
 def trained(job, name, corpus, **options):
-    """The model of a run, trained or gone on with if need be; and the seconds that took."""
+    """The model of a run, trained or gone on with if need be."""
     folder = common.RESULTS / "pretraining" / name
-    begin = time.perf_counter()
     resume = (folder / "training" / "config.json").exists()
-    found = job(corpus, run=folder, resume=resume, **options)
-    return found, time.perf_counter() - begin
+    return job(corpus, run=folder, resume=resume, **options)
 
 
 # BERT ---------------------------------------------------------------------------------------------
@@ -86,8 +85,8 @@ def bert_rows(a, label, seeds, **changes):
             map(str, ("bert", a.preset, options["steps"], options["batch"], a.vocabulary, seed))
         )
         name += "".join(f"-{k}-{v}" for k, v in changes.items())
-        found, seconds = trained(train_bert, name, learn, seed=seed, **options)
-        yield found, {"model": label, "seed": seed, "seconds": seconds, **found.scores}
+        found = trained(train_bert, name, learn, seed=seed, **options)
+        yield found, {"model": label, "seed": seed, "seconds": found.seconds, **found.scores}
 
 
 def questions(a, found):
@@ -99,7 +98,7 @@ def questions(a, found):
     keep = read_documents(found.folder / "training" / "keep")
     task = bert_task(found.task.words.encoder, found.tokenizer, hidden=1.0, swapped=0.0)
     pairs = Pairs(keep, longest=128)
-    batches = list(held_batches(pairs, found.tokenizer, batch=a.batch or 32, most=a.held))
+    batches = held_batches(pairs, found.tokenizer, batch=a.batch or 32, most=a.held)
     return task, [(t["ids"].reshape(-1), x, y) for t, (x, y) in zip(batches, asked(task, batches))]
 
 
@@ -231,7 +230,7 @@ def bench_gpt(a, name, corpus, order, **options):
     told, rows = "-".join(map(str, sizes.values())), []
     for seed in a.seeds:
         run = f"{name}-{told}-{options['steps']}-{options['batch']}-{options['dropout']}-{seed}"
-        found, seconds = trained(train_gpt, run, corpus, seed=seed, **options)
+        found = trained(train_gpt, run, corpus, seed=seed, **options)
         s = found.scores
         if not rows:
             place = found.folder / "training"
@@ -244,7 +243,7 @@ def bench_gpt(a, name, corpus, order, **options):
                 rows.append(
                     {"model": f"Kneser-Ney {n}", "nats": nats, "perplexity": math.exp(nats)}
                 )
-        rows.append({"model": "npssl GPT", "seed": seed, "seconds": seconds, **s})
+        rows.append({"model": "npssl GPT", "seed": seed, "seconds": found.seconds, **s})
     print(f"{name}: {len(found.tokenizer):,} tokens known, {len(keep) - 1:,} measured")
     common.table(rows, ("model", "seed", "nats", "perplexity", "seconds"))
     return rows

@@ -145,7 +145,7 @@ def train_bert(
         params = Params(task.spec(), np.random.default_rng([seed, 0, FIRST]))
         batches = PairBatches(Pairs(learn, longest=length), words, batch=batch, seed=seed)
         period = max(1, (copies or 0) * len(learn[0]) // (batch * length))
-        fit(
+        seconds = fit(
             task if copies is None else Given(task),
             batches if copies is None else FixedCopies(task, batches, period, seed),
             params,
@@ -155,14 +155,14 @@ def train_bert(
             decay=decay,
             clip=clip,
             seed=seed,
-            tokens=batch * length,
+            tokens=lambda t: int((_ids(t) != words.pad_id).sum()),
             run=log,
             progress=progress,
         )
         measured = held_batches(Pairs(keep, longest=length), words, batch=batch, most=held)
         asks = bert_task(encoder, words, hidden=1.0, swapped=0.0)
         scores = score(asks, params, measured, Frequencies(learn[0], len(words)))
-        found = Pretrained(task, params, words, scores, None if run is None else Path(run))
+        found = Pretrained(task, params, words, scores, run and Path(run), seconds)
         if run is not None:
             found.save(run)
     return found
@@ -240,14 +240,16 @@ class FixedCopies:
         return self.task.split(self.batches(k), np.random.default_rng([self.seed, k, FIRST]))
 
 
-def held_batches(pairs: Pairs, words: WordPiece, *, batch: int, most: int) -> Iterator[dict]:
-    """Batches of pairs to measure on: the same at every call, and for every seed of training."""
-    drawn = pairs.draw(np.random.default_rng(0))
-    for _ in range(most):
-        rows = list(islice(drawn, batch))
-        if not rows:
-            return
-        yield _batch(rows, words, pairs.longest)
+def held_batches(pairs: Pairs, words: WordPiece, *, batch: int, most: int) -> list[dict]:
+    """Batches of pairs to measure on: the same at every call, and for every seed of training.
+
+    They are chosen at random from more pairs, so that no document has many of them.
+    """
+    rng = np.random.default_rng(0)
+    drawn = list(islice(pairs.draw(rng), 8 * most * batch))
+    rows = [drawn[i] for i in rng.permutation(len(drawn))[: most * batch]]
+    starts = range(0, len(rows), batch)
+    return [_batch(rows[i : i + batch], words, pairs.longest) for i in starts]
 
 
 def asked(task: Bert, batches: Iterable[dict]) -> Iterator[tuple]:
@@ -312,6 +314,11 @@ def _read(corpus, valid, vocabulary, lowercase, folder, place, resume):
             found.append(read_documents(path))
     learn, keep = found if len(found) == 2 else last_documents(found[0], HELD_OUT)
     return words, learn, keep
+
+
+def _ids(t):
+    """The ids of a batch, whether it is split already or not."""
+    return t["ids"] if isinstance(t, dict) else t[0][0]
 
 
 def _endless(pairs, rng):

@@ -114,7 +114,7 @@ def train_gpt(
         tokenizer, learn, keep = _read(corpus, valid, known, folder, place, resume)
         task = NextToken(gpt2(len(tokenizer), width, depth, heads, context, rate=dropout))
         params = Params(task.spec(), np.random.default_rng([seed, 0, FIRST]))
-        fit(
+        seconds = fit(
             task,
             Blocks(learn, context=context, batch=batch, seed=seed),
             params,
@@ -124,7 +124,7 @@ def train_gpt(
             decay=decay,
             clip=clip,
             seed=seed,
-            tokens=batch * context,
+            tokens=lambda t: t[:, 1:].size,
             run=log,
             progress=progress,
         )
@@ -136,7 +136,7 @@ def train_gpt(
             "unigram_nats": Frequencies(learn, len(tokenizer)).nats(keep[1:]),
             "tokens": len(keep) - 1,
         }
-        found = Pretrained(task, params, tokenizer, scores, None if run is None else Path(run))
+        found = Pretrained(task, params, tokenizer, scores, run and Path(run), seconds)
         if run is not None:
             found.save(run)
     return found

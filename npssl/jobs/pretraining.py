@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ class Pretrained:
     tokenizer : Tokenizer
     scores : dict          of the text held out, with those of the baseline
     folder : Path or None
+    seconds : float        that the steps took, since this process began
     """
 
     task: Any
@@ -51,6 +53,7 @@ class Pretrained:
     tokenizer: Any
     scores: dict
     folder: Path | None
+    seconds: float
 
     def save(self, folder) -> None:
         """Write weights, tokenizer and scores."""
@@ -89,14 +92,25 @@ def fit(
     decay: float,
     clip: float | None,
     seed: int,
-    tokens: int,
+    tokens: Callable[[Any], int],
     run: Run | None,
     progress: bool,
-) -> None:
-    """Train by AdamW with warm-up and a straight line to 0; a step reads about ``tokens``."""
+) -> float:
+    """Train by AdamW with warm-up and a straight line to 0; the seconds that it took.
+
+    ``tokens(batch)`` says how many there are, for the bar.
+    """
+    seen, begin = 0, time.perf_counter()
+
+    def counted(k):
+        nonlocal seen
+        t = batches(k)
+        seen += tokens(t)
+        return t
+
     optimizer = AdamW(params, decay=decay)
     schedule = warmup_linear(lr, steps // 10 if warmup is None else warmup, steps)
-    step = gradient_step(task, batches, params, optimizer, schedule, seed=seed, clip=clip)
+    step = gradient_step(task, counted, params, optimizer, schedule, seed=seed, clip=clip)
     with tqdm(total=steps, unit="step", disable=not progress) as bar:
         first, mean = None, 0.0
         for done, row in train(step, state_of(params, optimizer), steps=steps, run=run):
@@ -104,9 +118,10 @@ def fit(
                 first = done - 1
                 bar.initial = bar.n = first
             mean += max(0.02, 1 / (done - first)) * (row["loss"] - mean)
-            speed = (done - first) * tokens / max(bar.format_dict["elapsed"], 1e-9)
+            speed = seen / (time.perf_counter() - begin)
             bar.set_postfix(loss=f"{mean:.3f}", tokens_s=f"{speed:,.0f}", refresh=False)
             bar.update()
+    return time.perf_counter() - begin
 
 
 class Frequencies:
