@@ -20,8 +20,8 @@ count k, for each order::
 References
 ----------
 Chen & Goodman, "An Empirical Study of Smoothing Techniques for Language Modeling",
-Computer Speech and Language 13, 1999: modified Kneser-Ney is their section 3.  They begin a
-sentence with n - 1 marks; here its first words have shorter histories.
+Computer Speech and Language 13, 1999, 359-394: modified Kneser-Ney, interpolated.  They
+begin a sentence with n - 1 marks; here its first words have shorter histories.
 Kneser & Ney, "Improved Backing-Off for M-gram Language Modeling", ICASSP 1995.
 Heafield, Pouzyrevsky, Clark & Koehn, "Scalable Modified Kneser-Ney Language Model
 Estimation", ACL 2013: KenLM, whose substitutes for discounts that cannot be had are ours.
