@@ -311,12 +311,12 @@ def fine_tune(
     positive(epochs=epochs, batch=batch, patience=patience)
     parts = labelled.load(data, where) if isinstance(data, str) else data
     _fit(parts)
-    if limit is not None and limit < len(parts["train"]):
-        chosen = np.random.default_rng(0).permutation(len(parts["train"]))[:limit]
-        parts = {**parts, "train": parts["train"].take(chosen)}
     usual = 384 if isinstance(parts["train"], Questions) else 128
     encoder, inner, words = _open(folder, longest)
     taught = _taught(name, parts["train"], encoder.causal, pool)
+    if limit is not None and limit < len(parts["train"]):
+        chosen = np.random.default_rng(0).permutation(len(parts["train"]))[:limit]
+        parts = {**parts, "train": parts["train"].take(chosen)}
     taught["longest"] = longest or min(usual, encoder.context)
     taught |= {"weight": weight} if encoder.causal else {}
     if encoder.causal:
@@ -456,7 +456,8 @@ def _taught(name, train, causal, pool) -> dict:
     if causal and (not isinstance(train, Sentences) or train.classes is None):
         raise ValueError("data: a decoder learns classes of texts only")
     if isinstance(train, Tagged):
-        tags = sorted({tag for tags in train.tags for tag in tags} | {"O"})
+        types = sorted({tag[2:] for tags in train.tags for tag in tags} - {""})
+        tags = ["O", *(f"{mark}-{name}" for name in types for mark in "BI")]
         return {"task": name, "kind": "tags", "tags": tags, "measure": "f1"}
     if isinstance(train, Questions):
         none = any(not q.answers for q in train.rows)

@@ -52,6 +52,7 @@ class SentenceEncoder:
                 f"longest must be 3 to the model's context of {self.model.context}, found {longest}"
             )
         self.longest = longest
+        self._ready = self.model.ready(self.params.tree)
 
     def embed(self, texts: Sequence[str], *, tokens: int = 2048, progress=None) -> np.ndarray:
         """The vector of each text, (n, D) float32, of unit length.
@@ -72,7 +73,9 @@ class SentenceEncoder:
             for row, n in zip(ids, rows):
                 row[: lengths[n]] = encoded[n]
             mask = np.arange(widest) < lengths[rows][:, None]
-            h, _ = self.model(self.params.tree, ids=ids, mask=None if mask.all() else mask)
+            h = self.model.encode(
+                self.params.tree, ids=ids, mask=None if mask.all() else mask, ready=self._ready
+            )
             mean = (h * mask[:, :, None]).sum(1) / lengths[rows][:, None].astype(np.float32)
             out[rows] = mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
             if progress is not None:

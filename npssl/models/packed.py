@@ -84,10 +84,24 @@ def _dropout(rate, rng, count):
     return seeds, np.uint32(threshold(rate)), np.float32(1 / (1 - rate))
 
 
-def packed_block(p, x, *, rows: Layout, heads, norm_first, form, eps, causal, rate, rng, keep=True):
+def panels(p, transposed=False):
+    """The four matrices of a block as `npssl.kernels.gemm` reads them, or their transposes."""
+    from npssl.kernels import block
+    from npssl.kernels.workspace import borrow
+
+    weights = p.attention.qkv.w, p.attention.out.w, p.ffn.up.w, p.ffn.down.w
+    packed = borrow(sum(w.size for w in weights))
+    block.pack_weights(*(w.reshape(-1) for w in weights), *weights[2].shape, packed, transposed)
+    return packed
+
+
+def packed_block(
+    p, x, *, rows: Layout, heads, norm_first, form, eps, causal, rate, rng, keep=True, ready=None
+):
     """`post_norm_block` or `pre_norm_block` of packed x (M, D).
 
-    ``back(dy, g)`` returns dx; without ``keep`` there is no way back.
+    ``back(dy, g)`` returns dx; without ``keep`` there is no way back.  ``ready``: `panels`
+    of a model that does not change any more, so that they need not be made each time.
     """
     import numba
 
@@ -102,19 +116,13 @@ def packed_block(p, x, *, rows: Layout, heads, norm_first, form, eps, causal, ra
     options = norm_first, form == "tanh", causal, rows.longest, *seeds, limit, scale
     threads = numba.get_num_threads()
 
-    def panels(transposed):
-        weights = p.attention.qkv.w, p.attention.out.w, p.ffn.up.w, p.ffn.down.w
-        packed = borrow(4 * H * H + 2 * H * F)
-        block.pack_weights(*(w.reshape(-1) for w in weights), H, F, packed, transposed)
-        return packed
-
     head = block.work_size(rows.longest, H // heads)
     R = rows.widest
 
     kept = borrow(block.kept_size(M, H, F, heads) if keep else 1)
     size = R * (3 * H + F) + head + (0 if keep else block.kept_size(R, H, F, heads))
     work = borrow(threads * size)
-    y, weights = np.empty_like(x), panels(False)
+    y, weights = np.empty_like(x), panels(p) if ready is None else ready
     block.forward(
         threads,
         x.reshape(-1),
@@ -135,10 +143,11 @@ def packed_block(p, x, *, rows: Layout, heads, norm_first, form, eps, causal, ra
         np.float32(eps),
     )
     give_back(work)
-    give_back(weights)
+    if ready is None:
+        give_back(weights)
 
     def back(dy, g):
-        weights = panels(True)
+        turned = panels(p, transposed=True)
         sides = borrow(block.sides_size(M, H, F))
         sums = np.zeros((len(rows.tiles) - 1, block.sums_size(H, F)), np.float32)
         work = borrow(threads * max(R * (2 * H + F) + head, block.panel_size()))
@@ -152,7 +161,7 @@ def packed_block(p, x, *, rows: Layout, heads, norm_first, form, eps, causal, ra
             H,
             F,
             heads,
-            weights,
+            turned,
             gains,
             shifts,
             kept,
@@ -175,7 +184,7 @@ def packed_block(p, x, *, rows: Layout, heads, norm_first, form, eps, causal, ra
             ),
             work,
         )
-        for done in (work, sides, weights):
+        for done in (work, sides, turned):
             give_back(done)
         total, at = sums.sum(0), 0
         for into in (

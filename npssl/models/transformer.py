@@ -235,11 +235,19 @@ class Transformer:
 
         return y, back
 
-    def encode(self, p, *, ids, segments=None, mask=None):
-        """The vectors alone, without a way back: less memory, less time."""
+    def encode(self, p, *, ids, segments=None, mask=None, ready=None):
+        """The vectors alone, without a way back: less memory, less time.
+
+        ``ready``: what `ready` made of ``p``, for many calls with parameters that stay.
+        """
         if (rows := self._packed(p, ids, mask)) is not None:
-            return self._fast(p, rows, ids, segments, mask, None, keep=False)[0]
+            ready = ready or [None] * self.depth
+            return self._fast(p, rows, ids, segments, mask, None, ready)[0]
         return self(p, ids=ids, segments=segments, mask=mask)[0]
+
+    def ready(self, p):
+        """The matrices of ``p`` as the kernels read them; None where the page is taken."""
+        return [packed.panels(b) for b in p.blocks] if packed.fits(p, self.heads) else None
 
     def _packed(self, p, ids, mask):
         """How `npssl.models.packed` lays out these sequences; None where the page is taken."""
@@ -248,8 +256,11 @@ class Transformer:
         lengths = np.full(*ids.shape) if mask is None else packed.lengths_of(mask)
         return None if lengths is None else packed.layout(lengths)
 
-    def _fast(self, p, rows, ids, segments, mask, rng, keep=True):
-        """What the page computes, by kernels over packed rows; padding gets zeros."""
+    def _fast(self, p, rows, ids, segments, mask, rng, ready=None):
+        """What the page computes, by kernels over packed rows; padding gets zeros.
+
+        ``ready``: of each block, or None, its matrices; then there is no way back.
+        """
         _check_ids(p.token, ids)
         if segments is not None:
             _check_ids(p.segment, segments)
@@ -267,20 +278,14 @@ class Transformer:
             rng=rng,
             norm=self.norm_embeddings,
         )
-        h, back_stack = stack(
-            packed.packed_block,
-            p.blocks,
-            x,
-            rows=rows,
-            heads=self.heads,
-            norm_first=self.norm_first,
-            form=self.form,
-            eps=self.eps,
-            causal=self.causal,
-            rate=self.rate,
-            rng=rng,
-            keep=keep,
-        )
+        options = dict(rows=rows, heads=self.heads, norm_first=self.norm_first, form=self.form)
+        options |= dict(eps=self.eps, causal=self.causal, rate=self.rate, rng=rng)
+        if ready is None:
+            h, back_stack = stack(packed.packed_block, p.blocks, x, **options)
+        else:
+            h, back_stack = x, None
+            for b, matrices in zip(p.blocks, ready):
+                h, _ = packed.packed_block(b, h, **options, keep=False, ready=matrices)
         last, back_last = norm(p.last, h, eps=self.eps) if self.norm_first else _same(h)
         y = last if whole else np.zeros((B * T, H), np.float32)
         if not whole:
@@ -288,7 +293,9 @@ class Transformer:
 
         def back(dy, g):
             dlast = dy.reshape(B * T, H) if whole else dy.reshape(B * T, H)[where]
-            dh = back_last(np.ascontiguousarray(dlast), g.last if self.norm_first else None)
+            dh = back_last(
+                np.ascontiguousarray(dlast, np.float32), g.last if self.norm_first else None
+            )
             back_tables(back_stack(dh, g.blocks), g)
 
         return y.reshape(B, T, H), back
