@@ -39,7 +39,9 @@ def answers(step, check, count):
         return {"loss": loss}
 
     def burst(seconds):
-        return {"times": [t / count for t in turns.burst(cycle, seconds)]}
+        return {
+            "times": [t / count for t in turns.burst(cycle, seconds, least=1 if count > 1 else 2)]
+        }
 
     def first():
         loss, norm = check(0)
