@@ -64,6 +64,7 @@ def _attention(q, k, v, *, mask, causal, rate, rng):
     if causal:
         visible = visible & torch.ones(T, S, dtype=torch.bool).tril(S - T)
     if q.numel() and (rng is None or not rate):  # a query that sees nothing gets zeros there too
+        visible = visible.expand(*q.shape[:-2], T, S)
         return F.scaled_dot_product_attention(q, k, v, visible)
     scores = (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(~visible, -math.inf)
     seen = visible.expand(scores.shape).any(-1, keepdim=True)

@@ -309,12 +309,12 @@ def test_expected_analogies(glove, expected, shared_data):
 )
 def test_analogies_answer_as_gensim(glove, shared_data, tmp_path, options):
     """Also with several spellings of a word: two in five words appear in capitals too."""
-    words, rows = [], []
+    words, rows, rng = [], [], np.random.default_rng(0)
     for i, word in enumerate(glove.index_to_key[:6000]):
         spellings = [word.upper(), word] if i % 5 == 0 else [word, word.title()]
         for spelling in spellings if i % 5 < 2 else [word]:
             words.append(spelling)
-            rows.append(glove.vectors[i] + 0.02 * len(rows) / 6000)
+            rows.append(glove.vectors[i] + rng.normal(0, 0.02, glove.vector_size))
     words, rows = zip(*dict(zip(words, rows)).items())
     wv = WordVectors(words, np.array(rows))
     file = tmp_path / "questions.txt"

@@ -1,12 +1,12 @@
 """Matrix products of float32, from registers up: C = A B, or C += A B, on one thread.
 
-A block of 12 x 32 sums stays in 24 vector registers while k runs: each step reads two
-vectors of B and twelve numbers of A, and does 24 fused multiply-adds.  For that B
-stands packed, in panels of 32 columns, row after row, so that a panel is read from
-front to back.  A is read where it stands, by two strides, so that A or its transpose
+A block of 12 x 32 sums stays in 24 vector registers of 16 numbers while k runs: each step
+reads two vectors of B and twelve numbers of A, and does 24 fused multiply-adds.  Where
+there are 16 registers of 8 numbers the block is 6 x 16.  For that B stands packed, in
+panels of 32 columns, row after row, so that a panel is read from front to back.  A is read where it stands, by two strides, so that A or its transpose
 cost the same.  What is packed once (weights, keys) serves many rows.
 
-Rows that are left over take blocks of 8, 4, 2 and 1; columns are padded to 16.  The
+Rows that are left over take smaller blocks; columns are padded to 16.  The
 sum over k always runs in one order, so a product has the same bytes on any number of
 threads.  (Goto & van de Geijn, "Anatomy of high-performance matrix multiplication",
 ACM TOMS 34(3), 2008, are the source of the packed panels; here all blocks are small
@@ -19,11 +19,12 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from npssl.kernels import lanes
-from npssl.kernels.jit import jit
+from npssl.kernels.jit import jit, unwritten
 from npssl.kernels.lanes import I64, LANES, VEC
 
 PANEL = 2 * LANES  # columns of a panel
-ROWS = (12, 8, 4, 2, 1)  # rows of a block of sums
+WIDE = lanes.WIDE  # 32 registers of 16 numbers: a block is 12 x 32; else 16 of 8: 6 x 16
+ROWS = (12, 8, 4, 2, 1) if WIDE else (6, 4, 3, 2, 1)  # rows of a block of sums
 STORE, ADD, BIAS = 0, 1, 2  # C = A B;  C += A B;  C = A B + a row of biases
 
 
@@ -38,8 +39,8 @@ def address(typingctx, array):
     return types.int64(array), codegen
 
 
-def _block(rows, vectors):
-    """The innermost loop, for so many rows and so many vectors of columns."""
+def _block(rows, vectors, width):
+    """The innermost loop, for so many rows and vectors of columns of panels ``width`` wide."""
 
     @intrinsic
     def block(typingctx, a, a_row, a_k, panel, k, c, c_row, bias, mode):
@@ -48,11 +49,10 @@ def _block(rows, vectors):
         def codegen(context, b, signature, args):
             a, a_row, a_k, panel, k, c, c_row, bias, mode = args
             fma = cgutils.get_or_insert_function(
-                b.module, ir.FunctionType(VEC, [VEC] * 3), f"llvm.fma.v{LANES}f32"
+                b.module, ir.FunctionType(VEC, [VEC] * 3), f"llvm.{lanes.FMA}.v{LANES}f32"
             )
             a_rows = [b.add(a, b.mul(a_row, I64(i))) for i in range(rows)]
             c_rows = [b.add(c, b.mul(c_row, I64(i))) for i in range(rows)]
-            width = 4 * LANES * vectors
             before, zero = b.block, lanes.const(0.0)
             top, done = b.append_basic_block("k"), b.append_basic_block("sums")
             b.cbranch(b.icmp_signed(">", k, I64(0)), top, done)
@@ -68,7 +68,7 @@ def _block(rows, vectors):
             for phi, first, then in (
                 (step, I64(0), following),
                 (at, I64(0), b.add(at, a_k)),
-                (there, panel, b.add(there, I64(width))),
+                (there, panel, b.add(there, I64(4 * width))),
             ):
                 phi.add_incoming(first, before)
                 phi.add_incoming(then, b.block)
@@ -107,10 +107,33 @@ def _block(rows, vectors):
     return block
 
 
-_WIDE = {rows: _block(rows, 2) for rows in ROWS}
-_THIN = {rows: _block(rows, 1) for rows in ROWS}
-_wide12, _wide8, _wide4, _wide2, _wide1 = (_WIDE[r] for r in ROWS)
-_thin12, _thin8, _thin4, _thin2, _thin1 = (_THIN[r] for r in ROWS)
+def _strip(vectors, width):
+    """All rows of A against so many vectors of a panel, in blocks of 12, 8, ... or 6, 4, ..."""
+    first, second, third, fourth, last = (_block(rows, vectors, width) for rows in ROWS)
+    most, more, some = ROWS[:3]
+
+    @jit(cache=False)
+    def strip(a, a_row, a_k, panel, k, c, c_row, bias, mode, m):
+        row = 0
+        while m - row >= most:
+            first(a, a_row, a_k, panel, k, c, c_row, bias, mode)
+            row, a, c = row + most, a + most * a_row, c + most * c_row
+        while m - row >= more:
+            second(a, a_row, a_k, panel, k, c, c_row, bias, mode)
+            row, a, c = row + more, a + more * a_row, c + more * c_row
+        while m - row >= some:
+            third(a, a_row, a_k, panel, k, c, c_row, bias, mode)
+            row, a, c = row + some, a + some * a_row, c + some * c_row
+        while m - row >= 2:
+            fourth(a, a_row, a_k, panel, k, c, c_row, bias, mode)
+            row, a, c = row + 2, a + 2 * a_row, c + 2 * c_row
+        if m - row >= 1:
+            last(a, a_row, a_k, panel, k, c, c_row, bias, mode)
+
+    return strip
+
+
+_thin, _half, _whole = _strip(1, LANES), _strip(1, PANEL), _strip(2, PANEL)
 
 
 @jit(types.void(*[int64] * 12))
@@ -121,39 +144,14 @@ def gemm(a, a_row, a_k, packed, pitch, c, c_row, m, n, k, bias, mode):
     whole vectors: its rows must have room for n rounded up to 16.
     """
     for first in range(0, n, PANEL):
-        panel, right = packed + 4 * first * pitch, bias + 4 * first
-        to, row = c + 4 * first, 0
-        left = a
-        if n - first > LANES:
-            while m - row >= 12:
-                _wide12(left, a_row, a_k, panel, k, to, c_row, right, mode)
-                row, left, to = row + 12, left + 12 * a_row, to + 12 * c_row
-            if m - row >= 8:
-                _wide8(left, a_row, a_k, panel, k, to, c_row, right, mode)
-                row, left, to = row + 8, left + 8 * a_row, to + 8 * c_row
-            if m - row >= 4:
-                _wide4(left, a_row, a_k, panel, k, to, c_row, right, mode)
-                row, left, to = row + 4, left + 4 * a_row, to + 4 * c_row
-            if m - row >= 2:
-                _wide2(left, a_row, a_k, panel, k, to, c_row, right, mode)
-                row, left, to = row + 2, left + 2 * a_row, to + 2 * c_row
-            if m - row >= 1:
-                _wide1(left, a_row, a_k, panel, k, to, c_row, right, mode)
-        else:
-            while m - row >= 12:
-                _thin12(left, a_row, a_k, panel, k, to, c_row, right, mode)
-                row, left, to = row + 12, left + 12 * a_row, to + 12 * c_row
-            if m - row >= 8:
-                _thin8(left, a_row, a_k, panel, k, to, c_row, right, mode)
-                row, left, to = row + 8, left + 8 * a_row, to + 8 * c_row
-            if m - row >= 4:
-                _thin4(left, a_row, a_k, panel, k, to, c_row, right, mode)
-                row, left, to = row + 4, left + 4 * a_row, to + 4 * c_row
-            if m - row >= 2:
-                _thin2(left, a_row, a_k, panel, k, to, c_row, right, mode)
-                row, left, to = row + 2, left + 2 * a_row, to + 2 * c_row
-            if m - row >= 1:
-                _thin1(left, a_row, a_k, panel, k, to, c_row, right, mode)
+        panel, right, to = packed + 4 * first * pitch, bias + 4 * first, c + 4 * first
+        if n - first <= LANES:
+            _thin(a, a_row, a_k, panel, k, to, c_row, right, mode, m)
+        elif WIDE:
+            _whole(a, a_row, a_k, panel, k, to, c_row, right, mode, m)
+        else:  # the two halves of a panel in turn
+            for half in range(0, 8 * LANES, 4 * LANES):
+                _half(a, a_row, a_k, panel + half, k, to + half, c_row, right + half, mode, m)
 
 
 def padded(n):
@@ -166,9 +164,10 @@ def padded(n):
 
 
 _flat = types.float32[::1]
+_given = unwritten(_flat)
 
 
-@jit(types.void(_flat, int64, int64, int64, int64, _flat))
+@jit(types.void(_given, int64, int64, int64, int64, _flat))
 def pack(source, start, row, k, n, packed):
     """Panels of B (k, n), which stands at source[start:], ``row`` numbers a row."""
     for first in range(0, n, PANEL):
@@ -184,7 +183,7 @@ def pack(source, start, row, k, n, packed):
                 y[j] = 0
 
 
-@jit(types.void(_flat, int64, int64, int64, int64, _flat))
+@jit(types.void(_given, int64, int64, int64, int64, _flat))
 def pack_transposed(source, start, row, k, n, packed):
     """Panels of B (k, n), whose transpose stands at source[start:], ``row`` numbers a row."""
     for first in range(0, n, PANEL):

@@ -57,3 +57,12 @@ def jit(signature=None, **options):
         "fastmath": True,
     } | options
     return numba.njit(signature, **options) if signature else numba.njit(**options)
+
+
+def unwritten(array):
+    """The type of an array that a kernel only reads: also takes one that nobody may write to.
+
+    >>> unwritten(numba.float32[::1])
+    Array(float32, 1, 'C', True, aligned=True)
+    """
+    return array.copy(readonly=True)

@@ -9,14 +9,29 @@ machine it runs on.
 
 import math
 
+import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils
+from numba.core import cgutils, config
+
+
+def _features():
+    """What the processor that Numba compiles for can do; all false for a generic one."""
+    if config.CPU_NAME == "generic":
+        return {}
+    told = config.CPU_FEATURES
+    if told is None:
+        return dict(llvm.get_host_cpu_features())
+    return {name[1:]: name[0] == "+" for name in told.split(",") if name}
+
 
 LANES = 16
 F32, I8, I32, I64 = ir.FloatType(), ir.IntType(8), ir.IntType(32), ir.IntType(64)
 VEC = ir.VectorType(F32, LANES)
 INTS = ir.VectorType(I32, LANES)
+_FEATURES = _features()
+WIDE = _FEATURES.get("avx512f", False)  # 32 registers of 16 floats
+FMA = "fma" if _FEATURES.get("fma") or _FEATURES.get("neon") else "fmuladd"  # never a call
 UNDEF = ir.Constant(VEC, ir.Undefined)
 FAST = ("fast",)  # the order of additions is ours to choose
 

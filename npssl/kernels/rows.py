@@ -10,14 +10,15 @@ from numba import boolean, float32, prange, void
 from npssl.kernels.block import _COLUMNS, _DEPTH, _gradient_task, _norm, _norm_back, _pack_panel
 from npssl.kernels.elementary import gelu, gelu_and_slope
 from npssl.kernels.gemm import BIAS, PANEL, STORE, address, gemm
-from npssl.kernels.jit import jit
+from npssl.kernels.jit import jit, unwritten
 
 ROWS = 96  # of a block
 _NUMBERS = 1 << 13  # of a block, where rows do not matter
 _vector, _rows = float32[::1], float32[:, ::1]
+_given, _given_rows = unwritten(_vector), unwritten(_rows)
 
 
-@jit(void(_rows, _vector, _vector, boolean, _vector, _rows), parallel=True)
+@jit(void(_given_rows, _given, _given, boolean, _vector, _rows), parallel=True)
 def affine(x, w, b, transposed, packed, y):
     """y = x w + b, or, transposed, y = x w^T for w that lies as (columns of y, columns of x)."""
     (M, k), n = x.shape, y.shape[1]
@@ -32,7 +33,7 @@ def affine(x, w, b, transposed, packed, y):
         )  # fmt: skip
 
 
-@jit(void(_rows, _rows, _rows), parallel=True)
+@jit(void(_given_rows, _given_rows, _rows), parallel=True)
 def products(x, dy, dw):
     """dw += x^T dy."""
     (M, k), n = x.shape, dy.shape[1]
@@ -43,7 +44,7 @@ def products(x, dy, dw):
         _gradient_task(task, x.reshape(-1), k, dy.reshape(-1), n, M, dw.reshape(-1), tall, panel)
 
 
-@jit(void(_rows, _vector, _vector, float32, _rows, _vector, _rows), parallel=True)
+@jit(void(_given_rows, _given, _given, float32, _rows, _vector, _rows), parallel=True)
 def norm(x, gain, bias, eps, hat, inverse, y):
     """y = gain hat + bias, hat the normalised rows, ``inverse`` 1 / deviation."""
     M = len(x)
@@ -52,7 +53,7 @@ def norm(x, gain, bias, eps, hat, inverse, y):
             inverse[r] = _norm(x[r], hat[r], y[r], gain, bias, eps)
 
 
-@jit(void(_rows, _rows, _vector, _vector, _rows, _rows), parallel=True)
+@jit(void(_given_rows, _rows, _vector, _given, _rows, _rows), parallel=True)
 def norm_back(dy, hat, inverse, gain, sums, dx):
     """dx; adds to ``sums`` (blocks, 2 D) what gain and bias get."""
     M, D = dy.shape
@@ -62,7 +63,7 @@ def norm_back(dy, hat, inverse, gain, sums, dx):
             _norm_back(dy[r], hat[r], inverse[r], gain, d_gain, d_bias, dx[r], False)
 
 
-@jit(void(_vector, boolean, _vector), parallel=True)
+@jit(void(_given, boolean, _vector), parallel=True)
 def gelu_all(x, tanh, y):
     """y = gelu(x)."""
     for block in prange((x.size + _NUMBERS - 1) // _NUMBERS):
@@ -76,7 +77,7 @@ def gelu_all(x, tanh, y):
                 Y[i] = gelu(X[i], False)
 
 
-@jit(void(_vector, boolean, _vector, _vector), parallel=True)
+@jit(void(_given, boolean, _given, _vector), parallel=True)
 def gelu_back(x, tanh, dy, dx):
     """dx = dy gelu'(x)."""
     for block in prange((x.size + _NUMBERS - 1) // _NUMBERS):

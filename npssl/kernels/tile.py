@@ -120,10 +120,11 @@ def _push(b, sums, count, rate, label, bias, gs, scratch):
         one_e = b.fadd(e, lanes.const(1.0), flags=FAST)
         sigmoid = b.fdiv(lanes.const(1.0), one_e, flags=FAST)
         g = b.fmul(speed, b.fsub(wanted, sigmoid, flags=FAST), flags=FAST)
+        real = b.fcmp_ordered("!=", wanted, lanes.const(0.5))
+        g = b.select(real, g, lanes.const(0.0))  # some machines' quick division misses 1/2
         lanes.store(b, g, gs, here)
         # log(1 + e) + (1 - label) score, summed over chunks: the logarithm of a product,
         # which stays below 2^120 because of the clamp
-        real = b.fcmp_ordered("!=", wanted, lanes.const(0.5))
         if q + LANES > count:
             inside = [int(q + i < count) for i in range(LANES)]
             real = b.and_(real, ir.Constant(ir.VectorType(ir.IntType(1), LANES), inside))
