@@ -3,8 +3,9 @@
 A block of 12 x 32 sums stays in 24 vector registers of 16 numbers while k runs: each step
 reads two vectors of B and twelve numbers of A, and does 24 fused multiply-adds.  Where
 there are 16 registers of 8 numbers the block is 6 x 16.  For that B stands packed, in
-panels of 32 columns, row after row, so that a panel is read from front to back.  A is read where it stands, by two strides, so that A or its transpose
-cost the same.  What is packed once (weights, keys) serves many rows.
+panels of 32 columns, row after row, so that a panel is read from front to back.  A is read
+where it stands, by two strides, so that A or its transpose cost the same.  What is packed
+once (weights, keys) serves many rows.
 
 Rows that are left over take smaller blocks; columns are padded to 16.  The
 sum over k always runs in one order, so a product has the same bytes on any number of
