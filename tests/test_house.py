@@ -25,7 +25,7 @@ TREES = {file: ast.parse(file.read_text("utf-8")) for file in FILES}
 FLOORS = (
     {"errors", "files", "kernels"},
     {"params", "check", "data"},
-    {"layers", "optim"},
+    {"layers", "optim", "clinic"},
     {"losses", "models", "train"},
     {"tasks", "evaluation"},
     {"jobs"},

@@ -1,0 +1,92 @@
+"""The catalogue of causes: small hypotheses, each tried on every argument that is wrong.
+
+A hypothesis is ``fit(scene, i)``; it yields a `Cause` for each way in which it explains
+the gradient that was claimed for argument i, or nothing.
+"""
+
+import numpy as np
+
+from npssl.check.contract import peak
+from npssl.clinic import adjoints, elsewhere, factors, places, terms, wholes
+from npssl.clinic.causes import Cause, ranked
+from npssl.clinic.subject import ClinicError
+
+QUICK = (
+    wholes.scale,
+    wholes.order,
+    wholes.axes,
+    wholes.sums,
+    places.repeated,
+    places.mask,
+    places.part,
+    terms.offset,
+    terms.branch,
+    elsewhere.options,
+    elsewhere.noise,
+    elsewhere.points,
+    factors.activation,
+    factors.known_factor,
+    factors.weight,
+    terms.shape_of_gap,
+)
+SLOW = (terms.steps, adjoints.adjoint, wholes.crossed)  # run the forward many times
+PLAIN = 1.65  # what costs less needs no further search
+
+
+def explain(scene, wrong, signs):
+    """Causes for the arguments in ``wrong``, the likeliest first."""
+    found = list(signs)
+    for i in wrong:
+        if not np.isfinite(scene.claimed[i]).all():
+            continue
+        scene.remember_steps(i)
+        for fit in QUICK:
+            found += tried(fit, scene, i)
+        mine = [c for c in found if c.exact and scene.names[i] in c.arguments]
+        if not any(c.cost < PLAIN for c in mine):
+            for fit in SLOW:
+                found += tried(fit, scene, i)
+        if not any(c.exact and scene.names[i] in c.arguments for c in found):
+            found.append(nothing_fits(scene, i))
+    return ranked(found, [scene.names[i] for i in wrong])
+
+
+def tried(fit, scene, i):
+    """What one hypothesis says; nothing if the functions refuse what it tries."""
+    try:
+        with np.errstate(all="ignore"):
+            return list(fit(scene, i))
+    except ClinicError:
+        return []
+
+
+def nothing_fits(scene, i):
+    """No hypothesis explains it: is it a gradient of anything?"""
+    name, a = scene.names[i], scene.arrays[i]
+    told = "nothing in the catalogue explains it"
+    if 2 <= a.size <= 40:
+        try:
+            H = _derivative_of_claim(scene, i)
+            odd = peak(H - H.T) / (peak(H) or 1)
+            told += (
+                ", but it is the gradient of some function: forward and backward describe two "
+                "different functions"
+                if odd < 1e-4
+                else ", and it is no function's gradient (its derivative is not symmetric)"
+            )
+        except Exception:  # the backward does not like to be moved
+            pass
+    return Cause("different functions", (name,), f"d{name}: {told}", 0.0, False, 9.0)
+
+
+def _derivative_of_claim(scene, i):
+    a, rows, h = scene.arrays[i], [], 1e-5
+    for k in range(a.size):
+        ends = []
+        for sign in (1, -1):
+            moved = a.copy()
+            moved.reshape(-1)[k] += sign * h
+            arrays = [moved if j == i else b for j, b in enumerate(scene.arrays)]
+            ends.append(np.asarray(scene.subject(*arrays)[1](scene.upstream(scene.D[0]))[i], float))
+        rows.append((ends[0] - ends[1]).ravel() / (2 * h))
+    return np.array(rows)
