@@ -11,11 +11,16 @@ from npssl.jobs.cases import CASES
 from npssl.layers.activation import gelu, relu, sigmoid, softplus, tanh
 from npssl.layers.attention import attention, merge_heads, split_heads
 from npssl.layers.bag import bag
+from npssl.layers.batch_norm import batch_norm
+from npssl.layers.conv import conv1d, conv2d
 from npssl.layers.dropout import dropout
 from npssl.layers.embedding import embedding
 from npssl.layers.gaussian import normal_cdf
+from npssl.layers.group_norm import group_norm
 from npssl.layers.linear import linear
 from npssl.layers.norm import layernorm
+from npssl.layers.pool import global_pool, max_pool, mean_pool
+from npssl.layers.recurrent import gru, lstm
 from npssl.layers.similarity import unit
 from npssl.layers.softmax import log_softmax, softmax
 from npssl.losses.binary_cross_entropy import binary_cross_entropy
@@ -107,6 +112,78 @@ def _dropout(x, *, rate, rng):
     return x * torch.tensor(keep) / (1 - rate)
 
 
+def _conv(x, weight, bias, *, stride, padding):
+    if not (x.numel() and weight.numel()):  # PyTorch refuses these: nothing but the bias
+        (*k, _, _), n = weight.shape, x.ndim - 2
+        pairs = [np.broadcast_to(a, n) for a in (stride, padding)]
+        size = [(m + 2 * p - j) // s + 1 for m, j, s, p in zip(x.shape[1:], k, *pairs)]
+        return bias.expand(len(x), *size, len(bias)) * 1
+    turn = weight.movedim((-1, -2), (0, 1)).contiguous()
+    theirs = F.conv1d if x.ndim == 3 else F.conv2d
+    return theirs(x.movedim(-1, 1), turn, bias, stride, padding).movedim(1, -1)
+
+
+def _pool(theirs):
+    def pool(x, *, size, stride):
+        if not x.numel():  # PyTorch refuses these
+            step = stride or size
+            places = [(m - k) // s + 1 for m, k, s in zip(x.shape[1:3], size, step)]
+            return x.reshape(-1)[:0].reshape(len(x), *places, x.shape[3])
+        return theirs(x.movedim(-1, 1), size, stride).movedim(1, -1)
+
+    return pool
+
+
+def _group_norm(x, gain, bias, *, groups, eps):
+    apart = x.reshape(len(x), -1 if len(x) else 1, groups, len(gain) // groups)
+    if not len(x):
+        return x * gain + bias
+    if apart.shape[1] == 1:  # PyTorch wants more than one place
+        apart = apart.transpose(1, 2)
+        return F.layer_norm(apart, apart.shape[2:], eps=eps).reshape(x.shape) * gain + bias
+    return F.group_norm(x.movedim(-1, 1), groups, gain, bias, eps).movedim(1, -1)
+
+
+def _batch_norm(x, gain, bias, *, mean=None, variance=None, eps):
+    rows = x.flatten(0, -2)
+    if mean is None:  # PyTorch refuses a single row in training
+        mean = rows.mean(0)
+        variance = (rows - mean).square().mean(0)
+        return (x - mean) / (variance + eps).sqrt() * gain + bias
+    moments = torch.tensor(mean), torch.tensor(variance)
+    if not rows.numel():
+        return x * 1
+    return F.batch_norm(rows, *moments, gain, bias, eps=eps).reshape(x.shape)
+
+
+def _through_time(cell):
+    def run(x, w, u, b, *rest, mask):
+        B, T, _ = x.shape
+        state, out = rest[-1:] if cell is _gru_cell else rest, []
+        bias = [rest[0]] if cell is _gru_cell else []
+        for t in range(T):
+            then = cell(x[:, t], state, w, u, b, *bias)
+            seen = torch.tensor(True if mask is None else mask[:, t, None])
+            state = [torch.where(seen, a, s) for a, s in zip(then, state)]
+            out.append(state[0])
+        return torch.stack(out, 1) if out else x.new_zeros(B, 0, len(u)) + 0 * u.sum()
+
+    return run
+
+
+def _gru_cell(x, state, w, u, b, c):
+    if not (len(x) and len(u)):
+        return state
+    idle = torch.cat([c.new_zeros(2 * len(c)), c])
+    return [torch.gru_cell(x, state[0], w.mT, u.mT, b, idle)]
+
+
+def _lstm_cell(x, state, w, u, b):
+    if not (len(x) and len(u)):
+        return state
+    return torch.lstm_cell(x, state, w.mT, u.mT, b, torch.zeros_like(b))
+
+
 THEIRS = {
     relu: F.relu,
     tanh: torch.tanh,
@@ -125,6 +202,15 @@ THEIRS = {
     linear: lambda x, w, b: F.linear(x, w.mT, b),
     embedding: lambda table, *, ids: F.embedding(torch.tensor(ids), table),
     bag: _bag,
+    conv1d: _conv,
+    conv2d: _conv,
+    max_pool: _pool(F.max_pool2d),
+    mean_pool: _pool(F.avg_pool2d),
+    global_pool: lambda x: x.mean((1, 2)),
+    group_norm: _group_norm,
+    batch_norm: _batch_norm,
+    gru: _through_time(_gru_cell),
+    lstm: _through_time(_lstm_cell),
     cross_entropy: _cross_entropy,
     table_cross_entropy: lambda z, table, bias, *, target: _cross_entropy(
         z @ table.mT + bias, target=target

@@ -21,11 +21,16 @@ from npssl.check import functional
 from npssl.layers.activation import gelu, relu, sigmoid, softplus, tanh
 from npssl.layers.attention import attention, merge_heads, split_heads
 from npssl.layers.bag import bag
+from npssl.layers.batch_norm import batch_norm
+from npssl.layers.conv import conv1d, conv2d
 from npssl.layers.dropout import dropout
 from npssl.layers.embedding import embedding
 from npssl.layers.gaussian import normal_cdf
+from npssl.layers.group_norm import group_norm
 from npssl.layers.linear import linear
 from npssl.layers.norm import layernorm
+from npssl.layers.pool import global_pool, max_pool, mean_pool
+from npssl.layers.recurrent import gru, lstm
 from npssl.layers.similarity import unit
 from npssl.layers.softmax import log_softmax, softmax
 from npssl.losses.binary_cross_entropy import binary_cross_entropy
@@ -138,6 +143,61 @@ def _merge_heads(size, rng):
     return (numbers(size, rng, *(size(0, 3) for _ in range(4))),), {}
 
 
+def _conv2d(size, rng):
+    kh, kw, stride = size(1, 3), size(1, 3), (size(1, 3), size(1, 2))
+    h, w, C, O = size(kh, 6), size(kw, 6), size(0, 3), size(0, 3)
+    x = numbers(size, rng, size(0, 2), h, w, C)
+    options = {"stride": stride, "padding": (size(0, 2), size(0, 2))}
+    return (x, rng.normal(size=(kh, kw, C, O)), rng.normal(size=O)), options
+
+
+def _conv1d(size, rng):
+    k, C, O = size(1, 4), size(0, 3), size(0, 3)
+    x = numbers(size, rng, size(0, 2), size(k, 9), C)
+    options = {"stride": size(1, 3), "padding": size(0, 2)}
+    return (x, rng.normal(size=(k, C, O)), rng.normal(size=O)), options
+
+
+def _pool(size, rng):
+    window, stride = (size(1, 3), size(1, 3)), (size(1, 3), size(1, 3))
+    x = numbers(size, rng, size(0, 2), size(window[0], 6), size(window[1], 6), size(0, 3))
+    return (x,), {"size": window, "stride": one_of(size, None, stride)}
+
+
+def _global_pool(size, rng):
+    return (numbers(size, rng, size(0, 3), size(1, 4), size(1, 3), size(0, 4)),), {}
+
+
+def _group_norm(size, rng):
+    groups, each = size(1, 3), size(1, 3)
+    C, middle = groups * each, one_of(size, (), (3,), (2, 3))
+    x = numbers(size, rng, size(0, 3), *middle, C)
+    options = {"groups": groups, "eps": one_of(size, 1e-5, 0.1)}
+    return (x, rng.normal(size=C), rng.normal(size=C)), options
+
+
+def _batch_norm(size, rng):
+    C, given = size(0, 4), size(0, 1)
+    x = numbers(size, rng, size(1, 4), *one_of(size, (), (3,), (2, 3)), C)
+    options = {"eps": one_of(size, 1e-5, 0.1)}
+    if given:
+        options |= {"mean": rng.normal(size=C), "variance": rng.uniform(0.1, 2, C)}
+    return (x, rng.normal(size=C), rng.normal(size=C)), options
+
+
+def _recurrent(gates, states):
+    def case(size, rng):
+        B, T, I, H = size(0, 3), size(0, 4), size(0, 3), size(0, 3)
+        x = numbers(size, rng, B, T, I)
+        rest = [(I, gates * H), (H, gates * H), (gates * H,), (H,), (B, H)]
+        if states == 2:
+            rest[3] = B, H
+        mask = one_of(size, None, rng.random((B, T)) < 0.7)
+        return (x, *(rng.normal(size=s) for s in rest)), {"mask": mask}
+
+    return case
+
+
 # losses -------------------------------------------------------------------------------------------
 
 
@@ -222,6 +282,15 @@ CASES = {
     linear: _linear,
     embedding: _embedding,
     bag: _bag,
+    conv1d: _conv1d,
+    conv2d: _conv2d,
+    max_pool: _pool,
+    mean_pool: _pool,
+    global_pool: _global_pool,
+    group_norm: _group_norm,
+    batch_norm: _batch_norm,
+    gru: _recurrent(3, 1),
+    lstm: _recurrent(4, 2),
     cross_entropy: _cross_entropy,
     table_cross_entropy: _table_cross_entropy,
     binary_cross_entropy: _binary_cross_entropy,
