@@ -41,6 +41,7 @@ from npssl.losses.negative_sampling import negative_sampling
 from npssl.losses.squared_error import squared_error
 from npssl.losses.table_cross_entropy import table_cross_entropy
 from npssl.models.bag import bag_classifier, bag_classifier_spec
+from npssl.models.convnet import conv_encoder, conv_encoder_spec
 from npssl.models.dense import dense, dense_spec, mlp, mlp_spec, norm, norm_spec
 from npssl.models.transformer import Transformer
 from npssl.params import Params
@@ -328,6 +329,14 @@ def _mlp(size, rng):
     return _model(mlp, mlp_spec(*widths), rng, [x], options)
 
 
+def _conv_encoder(size, rng):
+    widths = [size(1, 4) for _ in range(size(1, 2))]
+    side, C = 2 ** len(widths) + size(0, 2), size(1, 2)
+    options = {"norm": one_of(size, "group", "batch", "none"), "groups": size(1, 3)}
+    x = rng.normal(size=(size(1, 2), side, side, C))
+    return _model(conv_encoder, conv_encoder_spec(C, *widths, out=3), rng, [x], options)
+
+
 def _bag_classifier(size, rng):
     (table,), options = _bag(size, rng)
     spec = bag_classifier_spec(len(table), size(1, 4), classes=size(1, 3), std=0.5)
@@ -475,6 +484,7 @@ MODELS: dict = {
     "dense": _dense,
     "norm": _norm,
     "mlp": _mlp,
+    "conv_encoder": _conv_encoder,
     "bag_classifier": _bag_classifier,
     "classify": _classify,
     "masked_lm": _masked_lm,
