@@ -29,6 +29,7 @@ FLOORS = (
     {"losses", "models", "train"},
     {"tasks", "evaluation"},
     {"jobs"},
+    {"learn"},
     {"cli"},
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -20,6 +20,7 @@ COMMANDS = (
     "glue_mini",
     "data",
     "check",
+    "learn",
     "info",
 )
 
