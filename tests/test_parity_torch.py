@@ -13,11 +13,13 @@ from npssl.layers.attention import attention, merge_heads, split_heads
 from npssl.layers.bag import bag
 from npssl.layers.batch_norm import batch_norm
 from npssl.layers.conv import conv1d, conv2d
+from npssl.layers.distance import distance, squared_distance
 from npssl.layers.dropout import dropout
 from npssl.layers.embedding import embedding
 from npssl.layers.gaussian import normal_cdf
 from npssl.layers.group_norm import group_norm
 from npssl.layers.linear import linear
+from npssl.layers.log_sum_exp import log_sum_exp
 from npssl.layers.norm import layernorm
 from npssl.layers.pool import global_pool, max_pool, mean_pool
 from npssl.layers.recurrent import gru, lstm
@@ -26,10 +28,17 @@ from npssl.layers.softmax import log_softmax, softmax
 from npssl.losses.binary_cross_entropy import binary_cross_entropy
 from npssl.losses.cross_entropy import cross_entropy
 from npssl.losses.hierarchical_softmax import hierarchical_softmax
+from npssl.losses.info_nce import info_nce
+from npssl.losses.lifted import lifted
+from npssl.losses.n_pair import n_pair
 from npssl.losses.nce import nce
 from npssl.losses.negative_sampling import negative_sampling
+from npssl.losses.nt_xent import nt_xent
+from npssl.losses.soft_nearest_neighbor import soft_nearest_neighbor
 from npssl.losses.squared_error import squared_error
+from npssl.losses.sup_con import sup_con
 from npssl.losses.table_cross_entropy import table_cross_entropy
+from npssl.losses.triplet import triplet
 
 torch = pytest.importorskip("torch", reason="needs PyTorch to compare with")
 F = torch.nn.functional
@@ -184,6 +193,83 @@ def _lstm_cell(x, state, w, u, b):
     return torch.lstm_cell(x, state, w.mT, u.mT, b, torch.zeros_like(b))
 
 
+def _mean(each, reduction):
+    """PyTorch's reductions, but 0 for nothing."""
+    total = each.sum()
+    return total / max(1, each.numel()) if reduction == "mean" else total
+
+
+def _info_nce(query, key, *, temperature, symmetric, reduction):
+    s, own = query @ key.mT / temperature, torch.arange(len(query))
+    if not len(query):
+        return 0 * (query.sum() + key.sum())
+    value = F.cross_entropy(s, own, reduction=reduction)
+    return (value + F.cross_entropy(s.mT, own, reduction=reduction)) / 2 if symmetric else value
+
+
+def _nt_xent(x, y, *, temperature, reduction):
+    z, N = torch.cat([x, y]), len(x)
+    if not N:
+        return 0 * z.sum()
+    s = (z @ z.mT / temperature).masked_fill(torch.eye(2 * N, dtype=torch.bool), -math.inf)
+    return F.cross_entropy(s, torch.arange(2 * N).roll(N), reduction=reduction)
+
+
+def _masks(label):
+    other = ~torch.eye(len(label), dtype=torch.bool)
+    label = torch.tensor(label)
+    return other, (label[:, None] == label) & other
+
+
+def _sup_con(x, *, label, temperature, reduction):
+    other, same = _masks(label)
+    counted = same.any(1)
+    if not counted.any():
+        return 0 * x.sum()
+    log_p = (x @ x.mT / temperature).masked_fill(~other, -math.inf).log_softmax(1)
+    each = -log_p.masked_fill(~same, 0).sum(1)[counted] / same.sum(1)[counted]
+    return _mean(each, reduction)
+
+
+def _soft_nearest_neighbor(x, temperature, *, label, entangle, reduction):
+    other, same = _masks(label)
+    counted = same.any(1)
+    if not counted.any():
+        return 0 * (x.sum() + temperature)
+    s = -(x[:, None] - x).square().sum(2)[counted] / temperature
+    near = s.masked_fill(~same[counted], -math.inf).logsumexp(1)
+    each = s.masked_fill(~other[counted], -math.inf).logsumexp(1) - near
+    return _mean(-each if entangle else each, reduction)
+
+
+def _lifted(x, *, label, margin, reduction):
+    terms = []
+    for j in range(len(x)):
+        for i in range(j):
+            if label[i] == label[j]:
+                push = [x[a] - x[k] for a in (i, j) for k in range(len(x)) if label[k] != label[i]]
+                if push:
+                    push = (margin - torch.stack(push).norm(dim=1)).logsumexp(0)
+                    terms.append(F.relu(push + (x[i] - x[j]).norm()).square() / 2)
+                else:
+                    terms.append(0 * x.sum())
+    return _mean(torch.stack(terms), reduction) if terms else 0 * x.sum()
+
+
+def _n_pair(anchor, positive, *, penalty, reduction):
+    n = max(1, len(anchor)) if reduction == "mean" else 1
+    rein = penalty * (anchor.square().sum() + positive.square().sum()) / n
+    options = {"temperature": 1.0, "symmetric": False, "reduction": reduction}
+    return _info_nce(anchor, positive, **options) + rein
+
+
+def _triplet(x, *, index, margin, form, reduction):
+    a, p, q = (x[torch.tensor(i)] for i in index.T)
+    gap = (a - p).square().sum(1) - (a - q).square().sum(1) + margin
+    each = F.relu(gap) if form == "hinge" else F.softplus(gap, threshold=1e3)
+    return _mean(each[each > 0], "mean") if reduction == "active" else _mean(each, reduction)
+
+
 THEIRS = {
     relu: F.relu,
     tanh: torch.tanh,
@@ -226,6 +312,18 @@ THEIRS = {
     negative_sampling: _negative_sampling,
     nce: _nce,
     hierarchical_softmax: _hierarchical_softmax,
+    log_sum_exp: lambda x, *, mask: (
+        x if mask is None else x.masked_fill(~torch.tensor(mask), -math.inf)
+    ).logsumexp(-1),
+    squared_distance: lambda x, y: (x[:, None] - y).square().sum(2),
+    distance: lambda x, y: (x[:, None] - y).norm(dim=2),
+    info_nce: _info_nce,
+    nt_xent: _nt_xent,
+    sup_con: _sup_con,
+    soft_nearest_neighbor: _soft_nearest_neighbor,
+    lifted: _lifted,
+    n_pair: _n_pair,
+    triplet: _triplet,
 }
 ALONE: set = set()  # ops that PyTorch does not have, each with a comment that says why
 

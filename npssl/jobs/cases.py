@@ -23,11 +23,13 @@ from npssl.layers.attention import attention, merge_heads, split_heads
 from npssl.layers.bag import bag
 from npssl.layers.batch_norm import batch_norm
 from npssl.layers.conv import conv1d, conv2d
+from npssl.layers.distance import distance, squared_distance
 from npssl.layers.dropout import dropout
 from npssl.layers.embedding import embedding
 from npssl.layers.gaussian import normal_cdf
 from npssl.layers.group_norm import group_norm
 from npssl.layers.linear import linear
+from npssl.layers.log_sum_exp import log_sum_exp
 from npssl.layers.norm import layernorm
 from npssl.layers.pool import global_pool, max_pool, mean_pool
 from npssl.layers.recurrent import gru, lstm
@@ -36,11 +38,19 @@ from npssl.layers.softmax import log_softmax, softmax
 from npssl.losses.binary_cross_entropy import binary_cross_entropy
 from npssl.losses.cross_entropy import cross_entropy
 from npssl.losses.hierarchical_softmax import hierarchical_softmax
+from npssl.losses.info_nce import info_nce
+from npssl.losses.lifted import lifted
+from npssl.losses.n_pair import n_pair
 from npssl.losses.nce import nce
 from npssl.losses.negative_sampling import negative_sampling
+from npssl.losses.nt_xent import nt_xent
+from npssl.losses.soft_nearest_neighbor import soft_nearest_neighbor
 from npssl.losses.squared_error import squared_error
+from npssl.losses.sup_con import sup_con
 from npssl.losses.table_cross_entropy import table_cross_entropy
+from npssl.losses.triplet import triplet
 from npssl.models.bag import bag_classifier, bag_classifier_spec
+from npssl.models.convnet import conv_encoder, conv_encoder_spec
 from npssl.models.dense import dense, dense_spec, mlp, mlp_spec, norm, norm_spec
 from npssl.models.transformer import Transformer
 from npssl.params import Params
@@ -198,6 +208,18 @@ def _recurrent(gates, states):
     return case
 
 
+def _log_sum_exp(size, rng):
+    x = numbers(size, rng, *shape(size), size(1, 5))
+    mask = rng.random(x.shape) < 0.7
+    mask[..., 0] = True  # a row of which nothing counts is -inf
+    return (x,), {"mask": one_of(size, None, mask)}
+
+
+def _two_sets(size, rng):
+    width = size(1, 4)
+    return (numbers(size, rng, size(0, 4), width), rng.normal(size=(size(0, 4), width))), {}
+
+
 # losses -------------------------------------------------------------------------------------------
 
 
@@ -264,6 +286,63 @@ def _hierarchical_softmax(size, rng):
     return (x, nodes), options
 
 
+def _temperature(size):
+    return {"temperature": one_of(size, 1.0, 0.1, 0.5), "reduction": one_of(size, "mean", "sum")}
+
+
+def _info_nce(size, rng):
+    n, width, symmetric = size(0, 5), size(1, 4), bool(size(0, 1))
+    keys = rng.normal(size=(n if symmetric else n + size(0, 3), width))
+    return (rng.normal(size=(n, width)), keys), {"symmetric": symmetric, **_temperature(size)}
+
+
+def _views(size, rng):
+    dims = size(0, 5), size(1, 4)
+    return rng.normal(size=dims), rng.normal(size=dims)
+
+
+def _nt_xent(size, rng):
+    return _views(size, rng), _temperature(size)
+
+
+def _n_pair(size, rng):
+    penalty = {"penalty": one_of(size, 0.0, 0.3)}
+    return _views(size, rng), {**penalty, "reduction": one_of(size, "mean", "sum")}
+
+
+def _classified(size, rng):
+    """Embeddings and labels: also one class only, and nobody with a mate."""
+    x = rng.normal(size=(size(0, 6), size(1, 4)))
+    return x, {
+        "label": rng.integers(0, size(1, 6), len(x)),
+        "reduction": one_of(size, "mean", "sum"),
+    }
+
+
+def _sup_con(size, rng):
+    x, options = _classified(size, rng)
+    return (x,), {**_temperature(size), **options}
+
+
+def _soft_nearest_neighbor(size, rng):
+    x, options = _classified(size, rng)
+    options["entangle"] = bool(size(0, 1))
+    return (x, np.array(one_of(size, 1.0, 0.5, 10.0))), options
+
+
+def _lifted(size, rng):
+    x, options = _classified(size, rng)
+    return (x,), {"margin": one_of(size, 1.0, 0.1), **options}
+
+
+def _triplet(size, rng):
+    x = rng.normal(size=(size(3, 6), size(1, 4)))
+    options = {"index": rng.integers(0, len(x), (size(0, 5), 3))}
+    options["form"] = one_of(size, "hinge", "softplus")
+    options["reduction"] = one_of(size, "mean", "active", "sum")
+    return (x,), {"margin": one_of(size, 0.2, 2.0), **options}
+
+
 CASES = {
     relu: _elementwise,
     tanh: _elementwise,
@@ -298,6 +377,16 @@ CASES = {
     negative_sampling: _negative_sampling,
     nce: _nce,
     hierarchical_softmax: _hierarchical_softmax,
+    log_sum_exp: _log_sum_exp,
+    squared_distance: _two_sets,
+    distance: _two_sets,
+    info_nce: _info_nce,
+    nt_xent: _nt_xent,
+    sup_con: _sup_con,
+    soft_nearest_neighbor: _soft_nearest_neighbor,
+    lifted: _lifted,
+    n_pair: _n_pair,
+    triplet: _triplet,
 }
 
 # models and tasks ---------------------------------------------------------------------------------
@@ -326,6 +415,14 @@ def _mlp(size, rng):
     options = {"activation": one_of(size, tanh, gelu), "rate": 0.3, "rng": noise}
     x = numbers(size, rng, *shape(size, 2), widths[0])
     return _model(mlp, mlp_spec(*widths), rng, [x], options)
+
+
+def _conv_encoder(size, rng):
+    widths = [size(1, 4) for _ in range(size(1, 2))]
+    side, C = 2 ** len(widths) + size(0, 2), size(1, 2)
+    options = {"norm": one_of(size, "group", "batch", "none"), "groups": size(1, 3)}
+    x = rng.normal(size=(size(1, 2), side, side, C))
+    return _model(conv_encoder, conv_encoder_spec(C, *widths, out=3), rng, [x], options)
 
 
 def _bag_classifier(size, rng):
@@ -475,6 +572,7 @@ MODELS: dict = {
     "dense": _dense,
     "norm": _norm,
     "mlp": _mlp,
+    "conv_encoder": _conv_encoder,
     "bag_classifier": _bag_classifier,
     "classify": _classify,
     "masked_lm": _masked_lm,

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from npssl.kernels import fast
+
 
 def conv2d(x, weight, bias, *, stride=1, padding=0):
     r"""Slide one small affine map over an image.
@@ -73,6 +75,8 @@ def conv2d(x, weight, bias, *, stride=1, padding=0):
     """
     stride, padding = _two("stride", stride, 1), _two("padding", padding, 0)
     _fitting(x, weight, bias, padding)
+    if fast(x, weight, bias) and x.size and weight.size:
+        return _fast(x, weight, bias, stride, padding)
     (kh, kw, C, O), (ph, pw) = weight.shape, padding
     padded = np.pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)))
     (sh, sw), B = stride, len(x)
@@ -93,6 +97,52 @@ def conv2d(x, weight, bias, *, stride=1, padding=0):
         return dx, dweight, rows.sum(0)  # (5)
 
     return y, back
+
+
+def _fast(x, weight, bias, stride, padding):
+    """The same by `npssl.kernels.conv`."""
+    from npssl.kernels import conv as kernels
+    from npssl.kernels.gemm import padded as whole
+
+    (B, h, w, C), (kh, kw, _, O), (ph, pw) = x.shape, weight.shape, padding
+    framed = _frame(x, ph, pw)
+    H, W = (framed.shape[1] - kh) // stride[0] + 1, (framed.shape[2] - kw) // stride[1] + 1
+    room = np.empty((B, H, W, whole(O)), x.dtype)
+    kernels.forward(framed, weight, np.pad(bias, (0, whole(O) - O)), *stride, room)
+
+    def back(dy):
+        d = np.ascontiguousarray(dy, x.dtype)
+        dweight, dbias = np.empty((kh, kw, C, whole(O)), x.dtype), np.empty(O, x.dtype)
+        kernels.weights_back(framed, d, *stride, dweight, dbias)
+        if stride == (1, 1) and C >= 16 and ph < kh and pw < kw:
+            # read backwards, (3) is a convolution too: with the window turned round
+            dx = np.empty((B, h, w, whole(C)), x.dtype)
+            turned = np.ascontiguousarray(weight[::-1, ::-1].swapaxes(2, 3))
+            around = _frame(d, kh - 1 - ph, kw - 1 - pw)
+            kernels.forward(around, turned, np.zeros(whole(C), x.dtype), 1, 1, dx)
+        else:
+            dx = np.empty(x.shape, x.dtype)
+            kernels.images_back(d, weight, *stride, ph, pw, *framed.shape[1:3], dx)
+        return _narrow(dx, C), _narrow(dweight, O), dbias
+
+    return _narrow(room, O), back
+
+
+def _frame(x, ph, pw):
+    """x within ph rows and pw columns of zeros."""
+    from npssl.kernels import conv as kernels
+
+    if not ph and not pw:
+        return x
+    B, h, w, C = x.shape
+    framed = np.empty((B, h + 2 * ph, w + 2 * pw, C), x.dtype)
+    kernels.frame(x, ph, pw, framed)
+    return framed
+
+
+def _narrow(a, n):
+    """The first n channels, side by side."""
+    return a if a.shape[-1] == n else np.ascontiguousarray(a[..., :n])
 
 
 def conv1d(x, weight, bias, *, stride: int = 1, padding: int = 0):

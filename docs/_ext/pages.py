@@ -1,0 +1,133 @@
+"""A page for each module: what it holds, how its gradients check, and the source itself.
+
+Ops and losses get a table with what `npssl check` finds; the derivation stands in the
+docstring, right above the code that it derives.
+"""
+
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = {
+    "layers": "Layers",
+    "losses": "Losses",
+    "models": "Models",
+    "tasks": "Tasks",
+    "optim.py": "Optimisers",
+    "params.py": "Parameters",
+    "train.py": "The training loop",
+    "check": "The microscope",
+    "clinic": "The clinic",
+    "kernels": "Kernels",
+    "data": "Data",
+    "evaluation": "Evaluation",
+    "jobs": "Whole runs",
+}
+CHECKED = "layers", "losses"
+EXAMPLES = 3
+_LINK = re.compile(r"\]\(\.\./npssl/([\w/]*?)(\.py|/|)(#[\w-]*)?\)")
+
+
+def setup(app):
+    app.connect("builder-inited", _write)
+    app.connect("source-read", _relink)
+    return {"parallel_read_safe": True}
+
+
+def _relink(app, docname, source):
+    """Links to the source lead to its page here."""
+    up = "../" * docname.count("/")
+
+    def there(match):
+        path = match[1].rstrip("/")
+        page = f"code/{path}.md" if match[2] == ".py" else f"code/{path.split('/')[0]}.md"
+        page = page.replace("/__init__.md", ".md")
+        return f"]({up}{page})"
+
+    source[0] = _LINK.sub(there, source[0].replace("](../../npssl/", "](../npssl/"))
+
+
+def _write(app):
+    folder = Path(app.srcdir) / "code"
+    made = {}
+    for room, title in ROOMS.items():
+        place = ROOT / "npssl" / room
+        if place.is_file():
+            made[place.stem + ".md"] = _page(place, "../..")
+        elif place.is_dir():
+            files = sorted(f for f in place.glob("*.py") if f.name != "__init__.py")
+            for file in files:
+                made[f"{room}/{file.stem}.md"] = _page(file, "../../..")
+            made[room + ".md"] = _room(room, title, place / "__init__.py", files)
+    for name, text in made.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or path.read_text("utf-8") != text:
+            path.write_text(text, "utf-8")
+    for path in folder.rglob("*.md"):
+        if path.relative_to(folder).as_posix() not in made:
+            path.unlink()
+
+
+def _room(room, title, init, files):
+    lines = [f"# {title}", "", *_first_lines(init), "", "```{toctree}", ":maxdepth: 1", ""]
+    return "\n".join([*lines, *(f"{room}/{file.stem}" for file in files), "```", ""])
+
+
+def _page(file, up):
+    tree = ast.parse(file.read_text("utf-8"))
+    path = file.relative_to(ROOT).as_posix()
+    lines = [f"# {file.stem.replace('_', ' ')}", "", f"`{path}`", ""]
+    lines += [*_first_lines(file), ""]
+    public = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+    ]
+    if public:
+        lines += ["| name | what it is |", "|---|---|"]
+        for node in public:
+            told = (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ")
+            lines.append(f"| `{node.name}` | {_plain(told)} |")
+        lines.append("")
+    if file.parent.name in CHECKED:
+        lines += _checks([node.name for node in public])
+    lines += [f"```{{literalinclude}} {up}/{path}", ":language: python", "```", ""]
+    return "\n".join(lines)
+
+
+def _checks(names):
+    """What the microscope says of a few examples, with the command that says more."""
+    from npssl.cli.check import survey
+    from npssl.jobs.cases import CASES
+
+    cases = {op.__name__: (op, case) for op, case in CASES.items() if op.__name__ in names}
+    if not cases:
+        return []
+    lines = ["| op | arguments | method | worst relative error | bar |", "|---|---|---|---|---|"]
+    for name, (op, case) in cases.items():
+        found = survey(
+            name,
+            lambda size, rng, op=op, case=case: (op, *case(size, rng)),
+            examples=EXAMPLES,
+            seed=0,
+        )
+        error = "" if found["error"] is None else f"{found['error']:.0e}"
+        cells = found["arguments"], found["method"], error, f"{found['bar']:.0e}"
+        lines.append(f"| `{name}` | " + " | ".join(map(str, cells)) + " |")
+    return [*lines, "", f"More of it: `npssl check {' '.join(cases)} --examples 200`.", ""]
+
+
+def _first_lines(file):
+    told = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or ""
+    return [_plain(told.split("\n\n")[0])]
+
+
+def _plain(text):
+    """Text of a docstring that Markdown should leave alone, but for its code."""
+    text = text.replace("``", "`")
+    parts = text.split("`")
+    for i in range(0, len(parts), 2):
+        parts[i] = re.sub(r"([\\*_<>\[\]|$#])", r"\\\1", parts[i])
+    return "`".join(parts).replace("\n", " ")
