@@ -13,6 +13,7 @@ import npssl.layers
 import npssl.losses
 from npssl.check import COMPLEX, Kink, inspect
 from npssl.jobs.cases import CASES, MODEL_BAR, MODELS
+from npssl.losses.alignment import uniformity
 from npssl.losses.soft_nearest_neighbor import soft_nearest_neighbor
 
 
@@ -29,7 +30,7 @@ def public(room):
 
 OPS = {**public(npssl.layers), **public(npssl.losses)}
 LOSSES = set(public(npssl.losses).values())
-SIGNED = {soft_nearest_neighbor}  # that may be negative
+SIGNED = {soft_nearest_neighbor, uniformity}  # that may be negative
 by_name = pytest.mark.parametrize("op", CASES, ids=lambda op: op.__name__)
 
 

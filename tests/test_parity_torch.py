@@ -25,8 +25,11 @@ from npssl.layers.pool import global_pool, max_pool, mean_pool
 from npssl.layers.recurrent import gru, lstm
 from npssl.layers.similarity import unit
 from npssl.layers.softmax import log_softmax, softmax
+from npssl.losses.alignment import alignment, uniformity
+from npssl.losses.barlow_twins import barlow_twins
 from npssl.losses.binary_cross_entropy import binary_cross_entropy
 from npssl.losses.cross_entropy import cross_entropy
+from npssl.losses.debiased_info_nce import debiased_info_nce
 from npssl.losses.hierarchical_softmax import hierarchical_softmax
 from npssl.losses.info_nce import info_nce
 from npssl.losses.lifted import lifted
@@ -34,11 +37,15 @@ from npssl.losses.n_pair import n_pair
 from npssl.losses.nce import nce
 from npssl.losses.negative_sampling import negative_sampling
 from npssl.losses.nt_xent import nt_xent
+from npssl.losses.pair import pair
+from npssl.losses.sampled_softmax import sampled_softmax
+from npssl.losses.siglip import siglip
 from npssl.losses.soft_nearest_neighbor import soft_nearest_neighbor
 from npssl.losses.squared_error import squared_error
 from npssl.losses.sup_con import sup_con
 from npssl.losses.table_cross_entropy import table_cross_entropy
 from npssl.losses.triplet import triplet
+from npssl.losses.vicreg import vicreg
 
 torch = pytest.importorskip("torch", reason="needs PyTorch to compare with")
 F = torch.nn.functional
@@ -270,6 +277,70 @@ def _triplet(x, *, index, margin, form, reduction):
     return _mean(each[each > 0], "mean") if reduction == "active" else _mean(each, reduction)
 
 
+def _debiased_info_nce(query, key, *, temperature, prior, reduction):
+    e, n = (query @ key.mT / temperature).exp(), len(key) - 1
+    own = e.diagonal()
+    free = (e.sum(1) - own - n * prior * own) / (1 - prior)
+    least = n * math.exp(-1 / temperature)
+    return _mean(-(own / (own + free.clamp(min=least))).log() + 0 * e.sum(1), reduction)
+
+
+def _pair(x, *, index, same, margin, form, reduction):
+    a, b = (x[torch.tensor(i)] for i in index.T)
+    same = torch.tensor(same)
+    if form == "hadsell":
+        D = (a - b).norm(dim=1)
+        each = torch.where(same, D, F.relu(margin - D)).square() / 2
+    else:
+        E = (a - b).abs().sum(1)
+        each = torch.where(same, 2 / margin * E**2, 2 * margin * (-2.77 / margin * E).exp())
+    return _mean(each, reduction)
+
+
+def _siglip(x, y, log_scale, bias, *, reduction):
+    s = log_scale.exp() * (x @ y.mT) + bias
+    each = F.binary_cross_entropy_with_logits(s, torch.eye(len(x)).double(), reduction="none")
+    return _mean(each.sum(1), reduction) + 0 * (log_scale + bias)
+
+
+def _uniformity(x, *, sharpness):
+    if len(x) < 2:
+        return 0 * x.sum()
+    return torch.pdist(x).square().mul(-sharpness).exp().mean().log()
+
+
+def _barlow_twins(x, y, *, weight, eps):
+    if not x.shape[1]:
+        return 0 * (x.sum() + y.sum())
+    a, b = (F.batch_norm(z, None, None, training=True, eps=eps) for z in (x, y))
+    C, own = a.mT @ b / len(x), torch.eye(x.shape[1], dtype=torch.bool)
+    return (C[own] - 1).square().sum() + weight * C[~own].square().sum()
+
+
+def _vicreg(x, y, *, invariance, covariance):
+    value = invariance * (x - y).square().sum(1).mean()
+    for z in (x, y):
+        C = (z - z.mean(0)).mT @ (z - z.mean(0)) / (len(z) - 1)
+        value = value + 25 * F.relu(1 - (z.var(0) + 1e-4).sqrt()).mean()
+        value = value + covariance * (C - C.diag().diag()).square().sum() / len(C)
+    return value
+
+
+def _sampled_softmax(x, y, *, log_noise, label=None, z_loss, reduction):
+    if label is None:
+        label = np.zeros((*x.shape[:-1], y.shape[-2]))
+        label[..., 0] = 1
+    label = torch.tensor(label)
+    s = x @ y.mT - torch.tensor(log_noise + math.log(y.shape[-2] - 1))[..., None, :]
+    counted = (label == 1).any(-1)
+    s, label = s[counted], label[counted]
+    each = s.masked_fill(label == 0.5, -math.inf).logsumexp(-1) - s[label == 1]
+    some = (label == 0).any(-1)
+    log_z = s[some].masked_fill(label[some] != 0, -math.inf).logsumexp(-1)
+    n = max(1, len(each)) if reduction == "mean" else 1
+    return (each.sum() + z_loss * log_z.square().sum()) / n
+
+
 THEIRS = {
     relu: F.relu,
     tanh: torch.tanh,
@@ -324,6 +395,14 @@ THEIRS = {
     lifted: _lifted,
     n_pair: _n_pair,
     triplet: _triplet,
+    debiased_info_nce: _debiased_info_nce,
+    pair: _pair,
+    siglip: _siglip,
+    alignment: lambda x, y, *, power: _mean((x - y).norm(dim=1) ** power, "mean"),
+    uniformity: _uniformity,
+    barlow_twins: _barlow_twins,
+    vicreg: _vicreg,
+    sampled_softmax: _sampled_softmax,
 }
 ALONE: set = set()  # ops that PyTorch does not have, each with a comment that says why
 

@@ -35,8 +35,11 @@ from npssl.layers.pool import global_pool, max_pool, mean_pool
 from npssl.layers.recurrent import gru, lstm
 from npssl.layers.similarity import unit
 from npssl.layers.softmax import log_softmax, softmax
+from npssl.losses.alignment import alignment, uniformity
+from npssl.losses.barlow_twins import barlow_twins
 from npssl.losses.binary_cross_entropy import binary_cross_entropy
 from npssl.losses.cross_entropy import cross_entropy
+from npssl.losses.debiased_info_nce import debiased_info_nce
 from npssl.losses.hierarchical_softmax import hierarchical_softmax
 from npssl.losses.info_nce import info_nce
 from npssl.losses.lifted import lifted
@@ -44,11 +47,15 @@ from npssl.losses.n_pair import n_pair
 from npssl.losses.nce import nce
 from npssl.losses.negative_sampling import negative_sampling
 from npssl.losses.nt_xent import nt_xent
+from npssl.losses.pair import pair
+from npssl.losses.sampled_softmax import sampled_softmax
+from npssl.losses.siglip import siglip
 from npssl.losses.soft_nearest_neighbor import soft_nearest_neighbor
 from npssl.losses.squared_error import squared_error
 from npssl.losses.sup_con import sup_con
 from npssl.losses.table_cross_entropy import table_cross_entropy
 from npssl.losses.triplet import triplet
+from npssl.losses.vicreg import vicreg
 from npssl.models.bag import bag_classifier, bag_classifier_spec
 from npssl.models.convnet import conv_encoder, conv_encoder_spec
 from npssl.models.dense import dense, dense_spec, mlp, mlp_spec, norm, norm_spec
@@ -343,6 +350,58 @@ def _triplet(size, rng):
     return (x,), {"margin": one_of(size, 0.2, 2.0), **options}
 
 
+def _debiased_info_nce(size, rng):
+    n, width = size(0, 5), size(1, 4)
+    query, key = rng.normal(size=(n, width)), rng.normal(size=(n + size(0, 3), width))
+    return (query, key), {"prior": one_of(size, 0.0, 0.1, 0.4), **_temperature(size)}
+
+
+def _pair(size, rng):
+    x = rng.normal(size=(size(2, 6), size(1, 4)))
+    index = rng.permuted(np.tile(np.arange(len(x)), (size(0, 5), 1)), axis=1)[:, :2]
+    options = {"index": index, "same": rng.random(len(index)) < 0.5}
+    options["form"] = one_of(size, "hadsell", "chopra")
+    return (x,), {
+        "margin": one_of(size, 1.0, 5.0),
+        "reduction": one_of(size, "mean", "sum"),
+        **options,
+    }
+
+
+def _siglip(size, rng):
+    scalars = np.array(one_of(size, 0.0, 2.0)), np.array(one_of(size, 0.0, -3.0))
+    return (*_views(size, rng), *scalars), {"reduction": one_of(size, "mean", "sum")}
+
+
+def _alignment(size, rng):
+    return _views(size, rng), {"power": one_of(size, 2.0, 1.0, 3.5)}
+
+
+def _uniformity(size, rng):
+    x = rng.normal(size=(size(0, 5), size(1, 4)))
+    return (x,), {"sharpness": one_of(size, 2.0, 0.3)}
+
+
+def _barlow_twins(size, rng):
+    x, y = rng.normal(size=(2, size(2, 6), size(0, 4)))
+    return (x, y), {"weight": one_of(size, 5e-3, 1.0), "eps": 1e-2}
+
+
+def _vicreg(size, rng):
+    x, y = numbers(size, rng, 2, size(2, 6), size(1, 4))
+    return (x, y), {"invariance": one_of(size, 25.0, 0.0), "covariance": one_of(size, 1.0, 9.0)}
+
+
+def _sampled_softmax(size, rng):
+    x, y = _pairs(size, rng, 2)
+    options = {"z_loss": one_of(size, 0.0, 0.1), "reduction": one_of(size, "sum", "mean")}
+    if size(0, 1):  # at most one observed
+        label = rng.choice([0.0, 0.5], (*x.shape[:-1], y.shape[-2]))
+        label[..., size(0, y.shape[-2] - 1)] = one_of(size, 1, 0.5)
+        options["label"] = label
+    return (x, y), {"log_noise": np.log(rng.uniform(1e-3, 1, y.shape[:-1])), **options}
+
+
 CASES = {
     relu: _elementwise,
     tanh: _elementwise,
@@ -387,6 +446,14 @@ CASES = {
     lifted: _lifted,
     n_pair: _n_pair,
     triplet: _triplet,
+    debiased_info_nce: _debiased_info_nce,
+    pair: _pair,
+    siglip: _siglip,
+    alignment: _alignment,
+    uniformity: _uniformity,
+    barlow_twins: _barlow_twins,
+    vicreg: _vicreg,
+    sampled_softmax: _sampled_softmax,
 }
 
 # models and tasks ---------------------------------------------------------------------------------
