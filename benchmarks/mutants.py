@@ -80,19 +80,19 @@ def mutants(op):
     tree = ast.parse(inspect.getsource(module))
     seen = set()
     for path, kind, before, new in _changes(tree, op.__name__):
-        if new is not None:
-            ast.fix_missing_locations(new)
-        changed = copy.deepcopy(tree)
-        _put(changed, path, copy.deepcopy(new))
-        ast.fix_missing_locations(changed)
-        text = ast.unparse(changed)
+        new = ast.copy_location(copy.deepcopy(new) or ast.Pass(), before)
+        ast.fix_missing_locations(new)
+        text = path, ast.unparse(new)
         if text in seen:
             continue
         seen.add(text)
+        _put(tree, path, new)
         space = types.ModuleType(module.__name__)
         space.__file__ = file
-        exec(compile(changed, file, "exec"), space.__dict__)
-        after = " ".join(ast.unparse(new).split()) if new is not None else "(nothing)"
+        exec(compile(tree, file, "exec"), space.__dict__)
+        _put(tree, path, before)
+        dropped = isinstance(new, ast.Pass)
+        after = "(nothing)" if dropped else " ".join(ast.unparse(new).split())
         yield Mutant(
             op.__name__,
             kind,
@@ -189,8 +189,6 @@ def _put(tree, path, new):
     field, index = path[-1]
     if index is None:
         setattr(node, field, new)
-    elif new is None:
-        getattr(node, field)[index] = ast.Pass()
     else:
         getattr(node, field)[index] = new
 

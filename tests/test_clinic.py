@@ -1,9 +1,21 @@
 """The clinic: what it must name, what it must not complain about, and whom it may ask."""
 
+import json
+import pathlib
+import sys
+import warnings
+
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from npssl.cli import main
 from npssl.clinic import ClinicError, assert_gradients, diagnose
+from npssl.jobs.cases import CASES
+from npssl.layers.norm import layernorm
+from npssl.layers.softmax import softmax as softmax_op
+from npssl.losses.cross_entropy import cross_entropy
 
 
 def rng(seed=0):
@@ -59,3 +71,199 @@ def test_arguments_without_a_gradient_are_refused(bad, says):
 def test_a_forward_that_raises_says_where():
     with pytest.raises(ClinicError, match=r"the forward raised ValueError.*test_clinic.py:\d+"):
         diagnose(lambda x: x @ np.ones(7), lambda dy, x: dy, np.ones((2, 3)))
+
+
+def test_the_dtype_is_kept_in_view():
+    x = rng().normal(size=5)
+    right = lambda dy, x: dy * (1 - np.tanh(x) ** 2)
+    for dtype in (np.float32, np.float16):
+        assert diagnose(np.tanh, right, x.astype(dtype)).verdict == "right"
+    lossy = lambda dy, x: ((1e4 + right(dy, x)) - 1e4).astype(x.dtype)
+    assert diagnose(np.tanh, lossy, x.astype(np.float16)).verdict == "limited by precision"
+    narrow = lambda x: np.tanh(x.astype(np.float32))
+    assert diagnose(narrow, right, x).verdict == "limited by precision"
+    report = diagnose(narrow, lambda dy, x: 3 * right(dy, x), x)
+    assert report.verdict == "wrong" and abs(report.causes[0].value - 3) < 1e-3
+    report = diagnose(np.tanh, lambda dy, x: right(dy, x).astype(np.float32), x)
+    assert report.verdict == "limited by precision" and report.causes[0].name == "dtype"
+
+
+def test_a_kink_is_no_mistake():
+    relu = lambda x: np.maximum(x, 0)
+    assert diagnose(relu, lambda dy, x: dy * (x > 0), np.array([0.0, 1, -1])).verdict == "at a kink"
+    assert diagnose(relu, lambda dy, x: dy * (x > 0), np.array([0.5, 1, -1])).verdict == "right"
+
+
+def test_empty_arrays_are_right():
+    report = diagnose(np.tanh, lambda dy, x: dy * (1 - np.tanh(x) ** 2), np.zeros((0, 3)))
+    assert report.verdict == "right" and report.text()
+
+
+@pytest.mark.parametrize(
+    "backward, cause, says",
+    [
+        (lambda dy, x: (2 * x * dy, dy), "count", "found 2"),
+        (lambda dy, x: (2 * x * dy)[:1], "shape", "has the shape"),
+        (lambda dy, x: 2 * x * dy / 0, "not finite", "infinite at"),
+        (lambda dy, x: dy @ np.ones(7), "crash", "the backward raised ValueError"),
+        (lambda dy, x: 2 * x * dy + 0j, "dtype", "imaginary"),
+        (lambda dy, x: None, "no gradient", "zero everywhere"),
+    ],
+)
+def test_what_is_broken_is_said(backward, cause, says):
+    with np.errstate(all="ignore"):
+        report = diagnose(lambda x: x * x, backward, rng().normal(size=(3, 2)))
+    assert report.verdict == "wrong" and report.causes[0].name == cause
+    assert says in report.causes[0].evidence
+
+
+def test_prints_are_noted_and_kept_from_the_screen(capsys):
+    def backward(dy, x):
+        print("debugging")
+        return 2 * x * dy
+
+    report = diagnose(lambda x: x * x, backward, np.ones(3))
+    assert report.ok and "debugging" in report.notes[0]
+    assert capsys.readouterr().out == ""
+
+
+def test_a_cache_is_handed_on():
+    def forward(x, w):
+        return x @ w, (x, w)
+
+    def backward(dy, cache):
+        x, w = cache
+        return dy @ w.T, x.T @ dy
+
+    assert_gradients(forward, backward, rng().normal(size=(2, 3)), rng().normal(size=(3, 4)))
+
+
+def test_a_hand_written_backward_of_pytorch():
+    torch = pytest.importorskip("torch")
+
+    class Square(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * x
+
+        @staticmethod
+        def backward(ctx, dy):
+            return ctx.saved_tensors[0] * dy
+
+    def op(x):
+        x = torch.tensor(x, requires_grad=True)
+        y = Square.apply(x)
+        grad = lambda dy: torch.autograd.grad(y, x, torch.as_tensor(dy), retain_graph=True)
+        return y.detach().numpy(), lambda dy: grad(dy)[0].numpy()
+
+    report = diagnose(op, rng().normal(size=(3, 2)))
+    assert report.causes[0].name == "scale" and abs(report.causes[0].value - 0.5) < 1e-9
+
+
+def test_the_picture(tmp_path):
+    pytest.importorskip("matplotlib")
+    report = diagnose(softmax, lambda dy, x: softmax(x) * dy, rng().normal(size=(3, 4)))
+    report.plot(tmp_path / "clinic.png")
+    assert (tmp_path / "clinic.png").stat().st_size > 10_000
+
+
+OWN = """
+import numpy as np
+
+def forward(x, w):
+    return np.tanh(x @ w)
+
+def backward(dy, x, w):
+    h = np.tanh(x @ w)
+    d = dy * (1 - h * h)
+    return d @ w.T, {dw}
+
+def example(rng):
+    return rng.normal(size=(4, 3)), rng.normal(size=(3, 2))
+"""
+
+
+def test_the_command_on_ones_own_file(tmp_path, capsys):
+    file = tmp_path / "my_file.py"
+    file.write_text(OWN.format(dw="x.T @ d"))
+    assert main(["check", f"{file}:forward:backward"]) == 0
+    assert main(["check", f"{file}:forward:backward", "--shapes", "4x3", "3x2", "-v"]) == 0
+    assert "error of central differences" in capsys.readouterr().out
+    file.write_text(OWN.format(dw="x.T @ d / len(x)"))
+    with pytest.raises(SystemExit):
+        main(["check", f"{file}:forward:backward", "--json"])
+    found = json.loads(capsys.readouterr().out)["reports"][f"{file}:forward:backward"]
+    assert found["verdict"] == "wrong" and found["causes"][0]["name"] == "scale"
+    for bad in (f"{file}:nothing", f"{file}:a:b:c", "no.py:f:g", str(file)):
+        assert main(["check", bad]) == 2
+    assert main(["check", f"{file}:forward:backward", "--shapes", "4by3"]) == 2
+    assert main(["check", "softmax", "--shapes", "3x4"]) == 2
+    file.write_text("1 / 0")
+    assert main(["check", f"{file}:f"]) == 2
+    capsys.readouterr()
+
+
+def test_the_command_on_one_op_in_detail(capsys):
+    assert main(["check", "layernorm", "-v"]) == 0
+    assert "layernorm: right" in capsys.readouterr().out
+
+
+# its own proof, small: benchmarks/bench_clinic.py has the whole -----------------------------------
+
+
+@pytest.fixture(scope="module")
+def bench():
+    folder = pathlib.Path(__file__).resolve().parent.parent / "benchmarks"
+    sys.path.insert(0, str(folder))
+    try:
+        import bench_clinic
+
+        yield bench_clinic
+    finally:
+        sys.path.remove(str(folder))
+
+
+@pytest.mark.parametrize("which", ["TUNING", "MEASURING"])
+def test_mistakes_by_hand_are_seen_and_named(bench, which):
+    import mistakes
+
+    rows = []
+    for k, (name, names, make) in enumerate(getattr(mistakes, which)):
+        draw = rng([k, 1])
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            rows.append(bench.judged(name, names, *make(draw, bench.sizes(draw)), peers=False))
+    assert all(r["caught"] for r in rows), [r for r in rows if not r["caught"]]
+    named = sum(r["first"] for r in rows)
+    assert named >= 0.9 * len(rows), [r for r in rows if not r["first"]]
+
+
+@pytest.mark.parametrize("op", [softmax_op, layernorm, cross_entropy], ids=lambda op: op.__name__)
+def test_mutants_by_machine_are_seen(bench, op):
+    import mutants
+
+    for m in list(mutants.mutants(op))[::6]:
+        point = bench.example(op, m, range(40))
+        if point is not None:
+            with np.errstate(all="ignore"):
+                report = diagnose(m.function, *point[0], **point[1])
+            assert report.verdict in bench.BROKEN, m.label
+
+
+def test_mutants_differ_and_sets_share_none(bench):
+    import mutants
+
+    labels = [m.label for op in CASES for m in mutants.mutants(op)]
+    assert len(labels) >= 200
+    assert len({m.half for m in mutants.mutants(layernorm)}) == 2
+
+
+@given(data=st.data())
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+def test_no_false_alarm(data):
+    op = data.draw(st.sampled_from(list(CASES)))
+    draw = rng(data.draw(st.integers(0, 2**32 - 1)))
+    arrays, options = CASES[op](lambda low, high: data.draw(st.integers(low, high)), draw)
+    report = diagnose(op, *arrays, **options)
+    assert report.verdict in ("right", "at a kink"), report

@@ -3,6 +3,7 @@
 import json
 
 from npssl.cli import command, say
+from npssl.cli.examine import in_detail, is_own, own
 
 
 def add(commands):
@@ -12,9 +13,24 @@ def add(commands):
         "check",
         run,
         help="check every gradient by the complex step, or by differences where that fails",
-        example="npssl check layernorm --examples 200; exit status 1 if any op is over its bar",
+        example="npssl check layernorm --examples 200; npssl check my_file.py:forward:backward "
+        "--shapes 3x4 4x5; exit status 1 if any op is over its bar",
     )
-    sub.add_argument("names", nargs="*", metavar="NAME", help="only ops with NAME in their name")
+    sub.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="only ops with NAME in their name; or your own: FILE.py:forward:backward, FILE.py:op",
+    )
+    sub.add_argument(
+        "-v", "--verbose", action="store_true", help="one example of each NAME in detail"
+    )
+    sub.add_argument(
+        "--shapes",
+        nargs="+",
+        metavar="3x4",
+        help="of the arrays for FILE.py (or: its example(rng))",
+    )
     sub.add_argument("--examples", type=int, default=25, metavar="N", help="examples of each op")
     sub.add_argument("--seed", type=int, default=0, help="draws the examples")
 
@@ -25,7 +41,13 @@ def run(args):
         raise ValueError(f"--examples: expected at least 1, found {args.examples}")
     if args.seed < 0:
         raise ValueError(f"--seed: expected 0 or more, found {args.seed}")
+    if any(map(is_own, args.names)):
+        return own(args)
+    if args.shapes:
+        raise ValueError("--shapes: only for functions of your own, FILE.py:forward:backward")
     chosen = _chosen(args.names)
+    if args.verbose and args.names:
+        return in_detail(args, chosen)
     width = max(map(len, chosen))
     line = f"{{:{width}}}  {{:18}}  {{:12}}  {{:>11}}  {{:>5}}  {{:>8}}  {{}}"
     say(args, line.format("op", "arguments", "method", "worst error", "bar", "examples", ""))

@@ -5,6 +5,8 @@ finds the true Jacobian, and fits what is wrong to a catalogue of the mistakes t
 make.  `assert_gradients` is the same as an assertion for a test suite.
 """
 
+from functools import partial
+
 import numpy as np
 
 from npssl.check.contract import peak, unit_of
@@ -128,7 +130,7 @@ def _report(scene, signs, given, low):
         dict(zip(scene.names, scene.method)),
         {name: _worst(scene, i) for i, name in enumerate(scene.names) if i in wrong},
         {n: _by_entry(scene, i) for i, n in enumerate(scene.names)},
-        _curve(scene),
+        partial(_curve, scene),
         tuple(notes),
     )
 

@@ -27,10 +27,11 @@ QUICK = (
     factors.activation,
     factors.known_factor,
     factors.weight,
+    terms.known_gap,
     terms.shape_of_gap,
 )
-SLOW = (terms.steps, adjoints.adjoint, wholes.crossed)  # run the forward many times
-PLAIN = 1.65  # what costs less needs no further search
+# these search long: only where nothing that fits exactly costs less than the number
+SLOW = ((terms.steps, 1.65), (adjoints.adjoint, 2.3), (wholes.crossed, 2.3))
 
 
 def explain(scene, wrong, signs):
@@ -42,9 +43,9 @@ def explain(scene, wrong, signs):
         scene.remember_steps(i)
         for fit in QUICK:
             found += tried(fit, scene, i)
-        mine = [c for c in found if c.exact and scene.names[i] in c.arguments]
-        if not any(c.cost < PLAIN for c in mine):
-            for fit in SLOW:
+        for fit, plain in SLOW:
+            mine = [c for c in found if c.exact and scene.names[i] in c.arguments]
+            if not any(c.cost < plain for c in mine):
                 found += tried(fit, scene, i)
         if not any(c.exact and scene.names[i] in c.arguments for c in found):
             found.append(nothing_fits(scene, i))
@@ -56,7 +57,7 @@ def tried(fit, scene, i):
     try:
         with np.errstate(all="ignore"):
             return list(fit(scene, i))
-    except ClinicError:
+    except (ClinicError, np.linalg.LinAlgError):
         return []
 
 

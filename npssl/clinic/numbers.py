@@ -5,12 +5,13 @@ import math
 
 def spell(c, scene):
     """(what the number ``c`` is, how plain that is), plainest first; near misses do not count."""
-    found = [(cost, text) for value, text, cost in _known(scene) if _same(c, value)]
+    near = 1e-3 if scene.coarse else 1e-6
+    found = [(cost, text) for value, text, cost in _known(scene) if _same(c, value, near)]
     return [(text, cost) for cost, text in sorted(found)]
 
 
-def _same(a, b):
-    return abs(a - b) <= 1e-6 * max(abs(a), abs(b))
+def _same(a, b, near):
+    return abs(a - b) <= near * max(abs(a), abs(b))
 
 
 def _known(scene):

@@ -2,7 +2,9 @@
 
 import html
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -30,8 +32,13 @@ class Report:
     method: dict[str, str] = field(default_factory=dict)
     worst: dict[str, str] = field(default_factory=dict)
     errors: dict[str, np.ndarray] = field(default_factory=dict)
-    curve: tuple[np.ndarray, np.ndarray] | None = None
+    measure: Callable | None = field(default=None, repr=False, compare=False)
     notes: tuple[str, ...] = ()
+
+    @cached_property
+    def curve(self):
+        """Steps and errors; measured when first asked for."""
+        return self.measure() if self.measure is not None else None
 
     @property
     def ok(self):

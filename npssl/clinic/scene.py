@@ -7,6 +7,7 @@ about a mistake is a guess at another J; it is right if it gives what was claime
 L upstream gradients at once.
 """
 
+import math
 import warnings
 from inspect import Parameter, signature
 
@@ -83,7 +84,7 @@ class Scene:
 
     def jacobian_of(self, i, used=None, arrays=None, **other):
         """(outputs, entries of argument i), perhaps elsewhere or with other options."""
-        units = np.eye(self.arrays[i].size).reshape(-1, *self.arrays[i].shape)
+        units = np.eye(self.arrays[i].size).reshape(self.arrays[i].size, *self.arrays[i].shape)
         rows = [self.slope(i, v, used or self.method[i], arrays, **other) for v in units]
         return np.array(rows).T.reshape(self.m, len(units))
 
@@ -183,7 +184,8 @@ class Scene:
 
     def error(self, i):
         """The worst relative error of what was claimed for argument i."""
-        return peak(self.claimed[i] - self.truth[i]) / self.scale(i)
+        error = peak(self.claimed[i] - self.truth[i]) / self.scale(i)
+        return error if math.isfinite(error) else math.inf
 
     def wrong(self):
         """The arguments whose gradients are over the bar."""

@@ -41,7 +41,7 @@ def claims(scene):
         yield Cause(
             "count",
             tuple(names),
-            f"expected {len(arrays)} gradients, one for each of {', '.join(names)}; found "
+            f"expected one gradient for each of {', '.join(names)}, {len(arrays)} in all; found "
             f"{len(raw[0])}, of shapes {shapes}",
             cost=0.0,
         )

@@ -121,10 +121,9 @@ class Subject:
                 self.printed.setdefault(who, heard.getvalue())
 
     def _witness(self, who, before, after, name=None):
-        names = self.names(len(before)) if name is None else [name] * len(before)
-        for label, a, b in zip(names, before, after):
+        for k, (a, b) in enumerate(zip(before, after)):
             if np.asarray(a).tobytes() != np.asarray(b).tobytes():
-                self.wrote.setdefault(label, who)
+                self.wrote.setdefault(name or self.names(len(before))[k], who)
 
 
 def subject_of(functions, options):

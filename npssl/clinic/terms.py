@@ -23,6 +23,8 @@ def offset(scene, i):
     name = scene.names[i]
     with np.errstate(all="ignore"):
         still = scene.back(scene.upstream(np.zeros(scene.m)))
+    if i >= len(still) or still[i] is None:
+        return
     still = np.asarray(still[i], float)
     if still.shape != scene.arrays[i].shape or peak(still) <= 1e-10 * scene.scale(i):
         return
@@ -65,6 +67,39 @@ def branch(scene, i):
         )
 
 
+def known_gap(scene, i):
+    """What is missing or too much is an array that was at hand, times dy."""
+    name, gap = scene.names[i], scene.claimed[i] - scene.truth[i]
+    if scene.m == 1:
+        dy = scene.D.reshape(-1, *(1 for _ in gap.shape[1:]))
+    elif len(scene.shapes) == 1 and scene.shapes[0] == gap.shape[1:]:
+        dy = scene.D.reshape(gap.shape)
+    else:
+        return
+    for label, q in scene.known():
+        try:
+            guess = q * dy + 0 * gap
+        except ValueError:
+            continue
+        if guess.shape != gap.shape or np.ptp(q) == 0:
+            continue
+        c = ratio(gap, guess)
+        if c and scene.exact(i, scene.truth[i] + c * guess):
+            told = spell(c, scene) if abs(abs(c) - 1) > 1e-6 else []
+            also = f" ({told[0][0]})" if told else ""
+            yield Cause(
+                "term",
+                (name,),
+                f"what is wrong in d{name} is {c:.9g} times {label}{also}: a term that is "
+                + ("missing, or has" if c < 0 else "too much, or has")
+                + " the wrong factor",
+                cost=2.4,
+                value=c,
+                key=(label,),
+            )
+            return
+
+
 def shape_of_gap(scene, i):
     """The gap is constant along an axis (a mean or sum is wrong), or along a known vector."""
     name, gap = scene.names[i], scene.claimed[i] - scene.truth[i]
@@ -85,7 +120,8 @@ def shape_of_gap(scene, i):
                 key=("constant", axis),
             )
             return
-    yield from _rank_one(name, gap)
+    if scene.m > 2:
+        yield from _rank_one(name, gap)
     for label, q in scene.known():
         if q.ndim == 0 or np.ptp(q) == 0:
             continue

@@ -85,10 +85,13 @@ def axes(scene, i):
         upstream = scene.D.reshape(-1, *dims)
         for what, moved in rearranged(upstream, len(dims)):
             guess = (moved.reshape(len(moved), -1) @ scene.jacobian[i]).reshape(truth.shape)
+            told = f"d{name} is right for dy {what}"
+            if dims == shape and "reversed" in what and not scene.exact(i, guess):
+                axis = int(what.split()[-1]) + 1
+                guess = np.flip(guess, axis)
+                told = f"d{name} runs through axis {axis - 1} forwards, and should backwards"
             if scene.exact(i, guess):
-                yield Cause(
-                    "axes", (name,), f"d{name} is right for dy {what}", cost=1.4, key=(k, what)
-                )
+                yield Cause("axes", (name,), told, cost=1.4, key=(k, what))
 
 
 def rearranged(a, n):
@@ -187,17 +190,27 @@ def crossed(scene, i):
     gap, dy = scene.claimed[i] - scene.truth[i], scene.D.reshape(-1, *shape)
     some = _weights(scene, shape)
     axes = range(1, len(shape) + 1)
+    y, square = gap.ravel(), float(np.vdot(gap, gap))
     for (one, a), (two, b) in product(some, repeat=2):
         sums = {k - 1: a * (b * dy).sum(k, keepdims=True) for k in axes} | {"no": a * b * dy}
         for right, wrong in permutations(sums, 2):
-            guess = sums[wrong] - sums[right]
-            c = ratio(gap, guess)
-            if right != "no" and c and scene.exact(i, scene.truth[i] + c * guess):
+            if right == "no":
+                continue
+            p, q = sums[wrong].ravel(), sums[right].ravel()
+            pp, qq, pq = p @ p, q @ q, p @ q
+            if pp * qq - pq * pq <= 1e-9 * pp * qq:
+                continue
+            c = np.linalg.solve([[pp, pq], [pq, qq]], [p @ y, q @ y])
+            if square - c @ [p @ y, q @ y] > 1e-8 * square:
+                continue
+            if min(c[0] ** 2 * pp, c[1] ** 2 * qq) < 1e-9 * square:
+                continue
+            if scene.exact(i, scene.truth[i] + (c[0] * p + c[1] * q).reshape(gap.shape)):
                 found = "no sum" if wrong == "no" else f"its sum over axis {wrong}"
                 yield Cause(
                     "sum",
                     (name,),
-                    f"the term {c:.6g} * {one} * sum({two} * dy) of d{name} has {found}: "
+                    f"the term {c[0]:.6g} * {one} * sum({two} * dy) of d{name} has {found}: "
                     f"it should be summed over axis {right}",
                     cost=2.2,
                     key=(one, two, right, wrong),
@@ -212,9 +225,9 @@ def _weights(scene, shape):
     if len(scene.y) == 1 and peak(scene.y[0]) < 50:
         full.append(("exp(y)", np.exp(scene.y[0])))
     rows = [(k, q) for k, q in known if q.shape in ((*shape[:-1], 1), shape[-1:])]
-    both = [(f"{k} * {l}", q * r) for k, q in full[:8] for l, r in rows[:6]]
+    both = [(f"{k} * {l}", q * r) for k, q in full[:10] for l, r in rows[:14]]
     distinct: list = []
-    for label, q in [*full, *both]:
+    for label, q in [*full[:24], *both]:
         if not any(np.allclose(q, p, 1e-9, 0) for _, p in distinct):
             distinct.append((label, q))
-    return distinct[:36]
+    return distinct[:60]

@@ -1,0 +1,173 @@
+"""Does the clinic see every mistake, and does it name it?  And the checkers of others?
+
+    python benchmarks/bench_clinic.py                        both sets, 10,000 correct checks
+    python benchmarks/bench_clinic.py --sets measuring --correct 0
+    python benchmarks/bench_clinic.py --correct 1000000      an afternoon
+
+Mutants are made by machine from the backward passes of the house (`mutants.py`), and written
+by hand for each cause (`mistakes.py`).  They fall into two sets that share none: the catalogue
+was written with the tuning set in view; the measuring set gives the figures.  Each mutant is
+shown at one point, drawn until the mutant's gradient differs from the right one there (lengths
+of 2 and more).  A mutant that never differs is equivalent, and listed.
+
+"named" = the first cause (or one of the first three) is one of those that say what was done;
+what was done is known from the mutation operator (`mutants.NAMES`), so the words are fixed
+before the clinic speaks.
+"""
+
+import argparse
+import copy
+import time
+
+import common
+import mistakes
+import mutants
+import numpy as np
+import peer_rules
+
+from npssl.check.contract import as_tuple
+from npssl.clinic import diagnose
+from npssl.clinic.subject import Subject
+from npssl.jobs.cases import CASES
+
+SETS = ("tuning", "measuring")
+BROKEN = ("wrong", "not deterministic")
+
+
+def sizes(rng):
+    return lambda low, high: int(rng.integers(low, high + 1))
+
+
+def example(op, mutant, seeds):
+    """(arrays, options) where the mutant differs, or None."""
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        arrays, options = CASES[op](sizes(rng), rng)
+        if any((a.ndim and min(a.shape) < 2) or a.size < 3 for a in arrays):
+            continue
+        if differs(op, mutant.function, arrays, options):
+            return arrays, options
+    return None
+
+
+def gradients(op, arrays, options):
+    y, back = op(*(a.copy() for a in arrays), **copy.deepcopy(options))
+    return as_tuple(back(np.random.default_rng(0).normal(size=np.shape(y))[()]))
+
+
+def differs(op, mutant, arrays, options):
+    right = gradients(op, arrays, options)
+    try:
+        with np.errstate(all="ignore"):
+            found = gradients(mutant, arrays, options)
+    except Exception:
+        return True
+    if len(right) != len(found):
+        return True
+    for a, b in zip(right, found):
+        if np.shape(a) != np.shape(b):
+            return True
+        if not np.allclose(a, b, 1e-11, 1e-13 * (1 + np.abs(a).max(initial=0)), equal_nan=True):
+            return True
+    return False
+
+
+def examples(which, seed, draws=400):
+    """(label, names, functions, arrays, options) of one set, and the equivalent mutants."""
+    half, equivalent, found = SETS.index(which), [], []
+    for op in CASES:
+        for m in mutants.mutants(op):
+            if m.half != half:
+                continue
+            point = example(op, m, range(seed, seed + draws))
+            if point is None:
+                equivalent.append(m.label)
+            else:
+                found.append((m.label, m.names, [m.function], *point))
+    by_hand = mistakes.MEASURING if half else mistakes.TUNING
+    for name, names, make in by_hand:
+        rng = np.random.default_rng([seed, 7])
+        found.append((f"by hand: {name}", names, *make(rng, sizes(rng))))
+    return found, equivalent
+
+
+def judged(label, names, functions, arrays, options, seed=0, peers=True):
+    """One row: what the clinic and the rules of others say."""
+    report = diagnose(*functions, *arrays, seed=seed, **options)
+    said = [cause.name for cause in report.causes]
+    backward = functions[1] if len(functions) > 1 else None
+    subject = Subject(functions[0], backward, options)
+    row = {
+        "label": label,
+        "said": said[:3],
+        "caught": report.verdict in BROKEN,
+        "first": bool(said) and said[0] in names,
+        "three": bool(set(said[:3]) & names),
+        "evidence": report.causes[0].evidence if report.causes else "",
+    }
+    for rule, check in peer_rules.RULES.items() if peers else ():
+        row[rule] = peer_rules.caught(check, subject, arrays, seed)
+    return row
+
+
+def correct(count, seed):
+    """(checks, false alarms): the house's own ops, all of which are right."""
+    alarms, done, k = [], 0, 0
+    ops = list(CASES)
+    while done < count:
+        rng = np.random.default_rng([seed, k])
+        op = ops[k % len(ops)]
+        k += 1
+        arrays, options = CASES[op](sizes(rng), rng)
+        report = diagnose(op, *arrays, seed=k, **options)
+        if report.verdict == "at a kink":
+            continue
+        done += 1
+        if not report.ok:
+            alarms.append(f"{op.__name__} [{seed}, {k - 1}]: {report}")
+    return done, alarms
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
+    parser.add_argument("--correct", type=int, default=10_000, help="checks of right gradients")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--list", action="store_true", help="list what was not named first")
+    args = parser.parse_args()
+    print(common.machine())
+    for which in args.sets:
+        start = time.perf_counter()
+        found, equivalent = examples(which, args.seed)
+        rows = [judged(*e) for e in found]
+        n, hand = len(rows), sum(r["label"].startswith("by hand") for r in rows)
+        print(f"\n{which} set: {n} mutants ({n - hand} by machine, {hand} by hand), "
+              f"{time.perf_counter() - start:.0f} s")  # fmt: skip
+        for key, text in (
+            ("caught", "npssl.clinic: caught"),
+            ("first", "npssl.clinic: named first"),
+            ("three", "npssl.clinic: named in the first three"),
+            *((rule, f"{rule}: caught") for rule in peer_rules.RULES),
+        ):
+            hits = sum(r[key] for r in rows)
+            print(f"  {text:40} {hits:4} of {n}   {100 * hits / n:5.1f} %")
+        for r in rows:
+            if not r["caught"] or (args.list and not r["first"]):
+                print(
+                    f"  {'not named first' if r['caught'] else 'MISSED'}: {r['label']}: said {r['said']}"
+                )
+        print(
+            f"  equivalent (never differ from the right gradient in 400 examples): {len(equivalent)}"
+        )
+        for label in equivalent:
+            print(f"    {label}")
+    if args.correct:
+        start = time.perf_counter()
+        done, alarms = correct(args.correct, args.seed)
+        print(f"\n{done} checks of right gradients: {len(alarms)} false alarms, "
+              f"{time.perf_counter() - start:.0f} s")  # fmt: skip
+        print("\n".join(alarms[:10]))
+
+
+if __name__ == "__main__":
+    main()
