@@ -62,6 +62,7 @@ from npssl.models.dense import dense, dense_spec, mlp, mlp_spec, norm, norm_spec
 from npssl.models.transformer import Transformer
 from npssl.params import Params
 from npssl.tasks.classify import Classify
+from npssl.tasks.cpc import NEGATIVES, Cpc
 from npssl.tasks.fine_tune import Sentence, Similarity, Span, Tags
 from npssl.tasks.fine_tune_causal import CausalSentence
 from npssl.tasks.masked_lm import MaskedLM
@@ -590,6 +591,17 @@ def _next_token(size, rng):
     )
 
 
+def _cpc(size, rng):
+    kernels, strides = one_of(size, ((3,), (2,)), ((2, 3), (1, 2)))
+    ahead = size(1, 3)
+    task = Cpc(size(1, 2), kernels, strides, size(2, 4), size(1, 4), ahead, NEGATIVES[size(0, 2)])
+    samples = next(n for n in range(1, 99) if task.frames(n) > ahead + size(0, 2))
+    params = Params(task.spec(), rng, dtype=np.float64)
+    params.flat += 0.3 * rng.normal(size=params.flat.shape)
+    x = rng.normal(size=(size(1, 3), samples, task.channels))
+    return functional(task.loss, params), (params.flat,), {"x": x, "y": None}
+
+
 def _texts(size, rng, vocab):
     """Ids, segments and mask of some texts with padding behind them."""
     lengths = rng.integers(1, 5, size(1, 3))
@@ -650,5 +662,6 @@ MODELS: dict = {
         for head in ("classes", "score", "similarity", "span", "tags")
     },
     "causal_sentence": _causal_sentence,
+    "cpc": _cpc,
     **{f"skip_gram[{objective}]": _skip_gram(objective) for objective in OBJECTIVES},
 }
