@@ -27,7 +27,7 @@ FLOORS = (
     {"params", "check", "data"},
     {"layers", "optim", "clinic"},
     {"losses", "models", "train"},
-    {"tasks", "evaluation"},
+    {"tasks", "evaluation", "derivations"},
     {"jobs"},
     {"learn"},
     {"cli"},

@@ -19,6 +19,8 @@ ROOMS = {
     "train.py": "The training loop",
     "check": "The microscope",
     "clinic": "The clinic",
+    "derivations": "Derivations, executed",
+    "learn": "Exercises",
     "kernels": "Kernels",
     "data": "Data",
     "evaluation": "Evaluation",
