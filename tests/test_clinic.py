@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import sys
 import warnings
 
@@ -267,3 +268,15 @@ def test_no_false_alarm(data):
     arrays, options = CASES[op](lambda low, high: data.draw(st.integers(low, high)), draw)
     report = diagnose(op, *arrays, **options)
     assert report.verdict in ("right", "at a kink"), report
+
+
+def test_the_page_of_the_clinic_runs():
+    """All of its examples, in order; those for PyTorch only where that is."""
+    page = pathlib.Path(__file__).resolve().parent.parent / "docs" / "clinic.md"
+    space: dict = {}
+    blocks = re.findall(r"^```python *(\w*)\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)
+    assert len(blocks) == 6
+    for needs, source in blocks:
+        if needs:
+            pytest.importorskip(needs)
+        exec(compile(source, "page.py", "exec"), space)

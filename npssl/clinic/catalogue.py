@@ -7,7 +7,7 @@ the gradient that was claimed for argument i, or nothing.
 import numpy as np
 
 from npssl.check.contract import peak
-from npssl.clinic import adjoints, elsewhere, factors, places, terms, wholes
+from npssl.clinic import adjoints, elsewhere, factors, places, steps, terms, wholes
 from npssl.clinic.causes import Cause, ranked
 from npssl.clinic.subject import ClinicError
 
@@ -31,7 +31,7 @@ QUICK = (
     terms.shape_of_gap,
 )
 # these search long: only where nothing that fits exactly costs less than the number
-SLOW = ((terms.steps, 1.65), (adjoints.adjoint, 2.3), (wholes.crossed, 2.3))
+SLOW = ((steps.steps, 1.65), (adjoints.adjoint, 2.3), (wholes.crossed, 2.3))
 
 
 def explain(scene, wrong, signs):

@@ -36,7 +36,7 @@ class Subject:
 
     def names(self, n):
         """What the forward calls its first n arguments."""
-        return names_of(self.forward, n)
+        return [name.replace("argument ", "x") for name in names_of(self.forward, n)]
 
     def fresh(self, **other):
         """The options, copied: a generator repeats its noise."""

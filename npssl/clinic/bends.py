@@ -1,0 +1,88 @@
+"""Wrong local derivatives: what a hand makes of one step of the forward."""
+
+import numpy as np
+
+
+def _partner(k, plain):
+    return plain[1 - k]
+
+
+def bends(step):
+    """name -> tangent of the output, for mistakes that people make at this kind of step."""
+    op, k = step.op, step.operand
+    if op == "multiply":
+        return {
+            "without the other factor": lambda k, p, t, y: t + 0 * _partner(k, p),
+            "times itself instead of the other factor": lambda k, p, t, y: t * p[k],
+            "divided by the other factor": lambda k, p, t, y: t / _partner(k, p),
+            "times the product instead of the other factor": lambda k, p, t, y: t * y.real,
+            "times the other factor squared": lambda k, p, t, y: t * _partner(k, p) ** 2,
+        }
+    if op == "matmul":
+        return {"with the other matrix transposed": _transposed_partner}
+    if op in ("divide", "true_divide"):
+        if k == 0:
+            return {
+                "without the denominator": lambda k, p, t, y: t + 0 * p[1],
+                "times the denominator": lambda k, p, t, y: t * p[1],
+                "divided by the denominator twice": lambda k, p, t, y: t / p[1] ** 2,
+                "times the quotient": lambda k, p, t, y: t * y.real,
+            }
+        return {
+            "without the square of the denominator": lambda k, p, t, y: t / p[1] * p[0],
+            "without the denominator": lambda k, p, t, y: t * p[0],
+            "without the numerator": lambda k, p, t, y: -t / p[1] ** 2 + 0 * p[0],
+            "times the quotient only": lambda k, p, t, y: -t * y.real,
+            "divided by the denominator, without the numerator": lambda k, p, t, y: (
+                -t / p[1] + 0 * p[0]
+            ),
+        }
+    if op == "add.reduce":
+        return {
+            "without the sum": lambda k, p, t, y: _whole(t, y, t),
+            **{
+                f"summed over axis {axis}": lambda k, p, t, y, axis=axis: _over(t, y, axis)
+                for axis in range(4)
+            },
+        }
+    if step.operands == 1 and op in UNARY:
+        return {
+            "as if it were the identity": lambda k, p, t, y: t,
+            "times the output": lambda k, p, t, y: t * y.real,
+            "times the input": lambda k, p, t, y: t * p[0],
+            "times 1 - output": lambda k, p, t, y: t * (1 - y.real),
+            "times 1 + output squared": lambda k, p, t, y: t * (1 + y.real**2),
+            "times 1 - input squared": lambda k, p, t, y: t * (1 - p[0] ** 2),
+            "divided by the output": lambda k, p, t, y: t / y.real,
+            "divided by the input": lambda k, p, t, y: t / p[0],
+            "times the output squared": lambda k, p, t, y: t * y.real**2,
+            "at the output instead of the input": lambda k, p, t, y: t * _slope(op, y.real),
+        }
+    return {}
+
+
+UNARY = {"exp", "log", "tanh", "sqrt", "square", "log1p", "expm1", "sin", "cos", "arctan"}
+UNARY |= {"reciprocal", "sinh", "cosh", "log2", "exp2"}
+
+
+def _whole(tangent, y, like):
+    """Only where the sum kept its axis can something else stand in its place."""
+    return tangent if y.ndim == like.ndim else np.full(y.shape, np.nan)
+
+
+def _over(tangent, y, axis):
+    if axis >= tangent.ndim or y.ndim != tangent.ndim or y.shape[axis] == 1:
+        return np.full(y.shape, np.nan)
+    return tangent.sum(axis, keepdims=True) + np.zeros(y.shape)
+
+
+def _slope(op, x):
+    return getattr(np, op)(x + 1e-30j).imag / 1e-30
+
+
+def _transposed_partner(k, plain, tangent, y):
+    other = plain[1 - k]
+    if other.ndim < 2 or other.shape[-1] != other.shape[-2]:
+        return np.full(y.shape, np.nan)
+    turned = other.swapaxes(-1, -2)
+    return tangent @ turned if k == 0 else turned @ tangent
