@@ -57,8 +57,8 @@ def lifted(x, *, label, margin: float = 1.0, reduction: str = "mean"):
     Embeddings are not put on the unit sphere in the paper.  A pair at distance 0
     pulls with no gradient (see `npssl.layers.distance.distance`); the authors' layer
     divides by that 0, takes roots of rounding errors below 0, and divides by |P| = 0.
-    pytorch-metric-learning counts both orders of a pair and takes its mean without the
-    half (and normalises by default).
+    pytorch-metric-learning's form is the same (both orders of a pair have one mean), except
+    that it normalises by default.
 
     References
     ----------

@@ -50,7 +50,8 @@ def n_pair(anchor, positive, *, penalty: float = 5e-4, reduction: str = "mean"):
     Notes
     -----
     The default is a weight of .002 with a factor 1/4, as in the widespread programs
-    (TensorFlow's contrib, Paddle); pytorch-metric-learning has none by default.  The
+    (TensorFlow's contrib, Paddle); pytorch-metric-learning has none, and takes
+    unit vectors by default.  The
     paper's many-negatives form is meant, not its one-against-one form.
 
     References
