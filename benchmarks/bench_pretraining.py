@@ -27,7 +27,10 @@ ABLATIONS = {
     "no [MASK]": {"hidden": 0.0, "swapped": 1.0},
     "5 % asked": {"mask_rate": 0.05},
     "30 % asked": {"mask_rate": 0.3},
+    "45 % asked": {"mask_rate": 0.45},
+    "60 % asked": {"mask_rate": 0.6},
     "words only": {"next_weight": 0.0},
+    "untied": {"tied": False},
     "1 fixed copy": {"copies": 1},
     "10 fixed copies": {"copies": 10},
 }

@@ -14,6 +14,8 @@ _HOME = {
     "Transformer": "npssl.models.transformer",
     "train_bert": "npssl.jobs.bert",
     "train_gpt": "npssl.jobs.gpt",
+    "FillMask": "npssl.jobs.prompting",
+    "TextGenerator": "npssl.jobs.prompting",
     "SentenceEncoder": "npssl.jobs.sentences",
     "load_pretrained": "npssl.jobs.pretrained",
     "save_pretrained": "npssl.jobs.pretrained",

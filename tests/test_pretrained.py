@@ -106,6 +106,49 @@ def test_half_precision_and_other_heads_are_read(folder):
     np.testing.assert_allclose(after.flat, before.flat, atol=1e-3)
 
 
+def test_bfloat16_is_read(folder):
+    tensors = load_arrays(folder / "model.safetensors")
+    upper = {n: (a.view(np.uint32) >> np.uint32(16)).astype("<u2") for n, a in tensors.items()}
+    header, data = {}, b""
+    for name, a in upper.items():
+        ends = [len(data), len(data) + a.nbytes]
+        header[name] = {"dtype": "BF16", "shape": a.shape, "data_offsets": ends}
+        data += a.tobytes()
+    told = json.dumps(header).encode()
+    whole = len(told).to_bytes(8, "little") + told + data
+    (folder / "model.safetensors").write_bytes(whole)
+    for name, a in load_arrays(folder / "model.safetensors").items():
+        exact = (upper[name].astype(np.uint32) << np.uint32(16)).view(np.float32)
+        assert a.dtype == np.float32 and np.array_equal(a, exact)
+    load_pretrained(folder)
+
+
+def _hostile(change):
+    """A file whose header tells lies about 8 numbers."""
+    header = {"a": {"dtype": "F32", "shape": [8], "data_offsets": [0, 32]}}
+    told = json.dumps(change(header)).encode()
+    return len(told).to_bytes(8, "little") + told + bytes(32)
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        (1 << 60).to_bytes(8, "little") + b"{}",
+        _hostile(lambda h: h | {"b": h["a"]}),
+        _hostile(lambda h: {"a": h["a"] | {"data_offsets": [-32, 0]}}),
+        _hostile(lambda h: {"a": h["a"] | {"data_offsets": [0, 64], "shape": [16]}}),
+        _hostile(lambda h: {"a": h["a"] | {"data_offsets": [32, 0]}}),
+        _hostile(lambda h: {"a": h["a"] | {"shape": [1 << 62, 8]}}),
+        _hostile(lambda h: {"a": h["a"] | {"dtype": "F33"}}),
+        _hostile(lambda h: h)[:-9],
+    ],
+)
+def test_hostile_files_are_refused(folder, junk):
+    (folder / "model.safetensors").write_bytes(junk)
+    with pytest.raises(FileError, match="model.safetensors"):
+        load_pretrained(folder)
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [

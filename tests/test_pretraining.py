@@ -324,15 +324,14 @@ def test_commands_train_and_resume(tmp_path, capsys, corpus, model):
 def test_flags_are_those_of_the_jobs():
     for name, job in (("bert", train_bert), ("gpt", train_gpt)):
         known = set(inspect.signature(job).parameters)
-        others = {"corpus", "valid", "run", "resume", "save_seconds", "progress", "lowercase"}
+        others = {
+            "corpus",
+            "valid",
+            "run",
+            "resume",
+            "save_seconds",
+            "progress",
+            "lowercase",
+            "tied",
+        }
         assert {*pretraining_cli._FLAGS[name]} == known - others
-
-
-def test_a_hidden_word_is_filled_and_a_text_goes_on(corpus):
-    found = train_bert(corpus, **BERT)
-    assert len(bert.fill(found, "the [MASK] sees the dog.")) == 5
-    with pytest.raises(ValueError, match=r"expected a \[MASK\]"):
-        bert.fill(found, "the cat")
-    found = train_gpt(corpus, **GPT)
-    text = gpt.sample(found, "The cat", 20)
-    assert text.startswith("The cat") and len(text) == 27

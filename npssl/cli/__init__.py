@@ -14,6 +14,8 @@ import sys
 COMMANDS = (
     "train",
     "vectors",
+    "fill",
+    "generate",
     "embed",
     "finetune",
     "evaluate",

@@ -96,6 +96,9 @@ def _add_arguments(sub, name):
         )
     if name == "bert":
         sub.add_argument("--cased", action="store_true", default=given, help="keep capitals")
+        sub.add_argument(
+            "--untied", action="store_true", default=given, help="hidden words have their own table"
+        )
     sub.add_argument("--out", metavar="FOLDER", help="default: a new folder in runs")
     sub.add_argument("--resume", action="store_true", help="go on with the run in --out")
     sub.add_argument(
@@ -113,6 +116,8 @@ def run(args) -> dict:
     given = {flag: getattr(args, flag) for flag in flags if hasattr(args, flag)}
     if hasattr(args, "cased"):
         given["lowercase"] = False
+    if hasattr(args, "untied"):
+        given["tied"] = False
     if args.resume:
         if args.out is None:
             raise ValueError("--resume: expected --out FOLDER, the run to go on with")
@@ -160,19 +165,21 @@ def _told(name, s):
 
 def _fill(found, corpus):
     """A line of the corpus with a word hidden, and what the model puts there."""
-    from npssl.jobs.bert import fill
+    from npssl.jobs.prompting import fill_masks
 
     words = _line(corpus).split()
     words[len(words) // 2] = "[MASK]"
     text = " ".join(words)
-    return f"{text} -> {', '.join(fill(found, text))}"
+    first = fill_masks(found.task.words, found.params.tree.words, found.tokenizer, text)[0]
+    return f"{text} -> {', '.join(word for word, _ in first)}"
 
 
 def _continue(found, corpus):
     """The beginning of a line of the corpus, and how the model goes on."""
-    from npssl.jobs.gpt import sample
+    from npssl.jobs.prompting import continuation
 
-    return sample(found, " ".join(_line(corpus).split()[:4]), 160)
+    text, p = " ".join(_line(corpus).split()[:4]), found.params.tree.decoder
+    return continuation(found.task.decoder, p, found.tokenizer, text, 160)
 
 
 def _line(corpus):
@@ -193,3 +200,13 @@ def _read_config(folder, name):
     if not isinstance(found, dict) or found.pop("job", None) != name:
         raise FileError(path, f"is not the configuration of a {name}")
     return found
+
+
+def newest(name) -> Path:
+    """The folder in ``runs`` that ``npssl train NAME`` wrote last."""
+    folders = [f for f in Path("runs").glob(f"{name}*") if (f / "model.safetensors").exists()]
+    if not folders:
+        raise ValueError(
+            f"--model: expected a folder, as no runs/{name} is here; `npssl train {name}` makes one"
+        )
+    return max(folders, key=lambda f: (f / "model.safetensors").stat().st_mtime)

@@ -65,6 +65,7 @@ def train_bert(
     hidden: float = 0.8,
     swapped: float = 0.1,
     next_weight: float = 1.0,
+    tied: bool = True,
     copies: int | None = None,
     held: int = 50,
     seed: int = 0,
@@ -89,6 +90,7 @@ def train_bert(
     dropout : float
     mask_rate, hidden, swapped : float   as in `npssl.data.masking.mask`
     next_weight : float                  of the second task
+    tied : bool                          hidden words are told by the table of the embeddings
     copies : int, optional               go through the text in so many fixed draws of pairs
                                          and of hidden words, as the published code does
     held : int                           batches to measure on, at most
@@ -133,15 +135,15 @@ def train_bert(
         "hidden": hidden,
         "swapped": swapped,
         "next_weight": next_weight,
+        "tied": tied,
         "copies": copies,
         "seed": seed,
     }
     with workplace(run, config, resume=resume, save_seconds=save_seconds) as (log, folder, place):
         words, learn, keep = _read(corpus, valid, vocabulary, lowercase, folder, place, resume)
         encoder = sizes(preset, len(words), context=max(length, 128), rate=dropout)
-        task = bert_task(
-            encoder, words, rate=mask_rate, hidden=hidden, swapped=swapped, weight=next_weight
-        )
+        form = dict(weight=next_weight, tied=tied)
+        task = bert_task(encoder, words, rate=mask_rate, hidden=hidden, swapped=swapped, **form)
         params = Params(task.spec(), np.random.default_rng([seed, 0, FIRST]))
         batches = PairBatches(Pairs(learn, longest=length), words, batch=batch, seed=seed)
         period = max(1, (copies or 0) * len(learn[0]) // (batch * length))
@@ -160,7 +162,7 @@ def train_bert(
             progress=progress,
         )
         measured = held_batches(Pairs(keep, longest=length), words, batch=batch, most=held)
-        asks = bert_task(encoder, words, hidden=1.0, swapped=0.0)
+        asks = bert_task(encoder, words, hidden=1.0, swapped=0.0, **form)
         scores = score(asks, params, measured, Frequencies(learn[0], len(words)))
         found = Pretrained(task, params, words, scores, run and Path(run), seconds)
         if run is not None:
@@ -168,7 +170,9 @@ def train_bert(
     return found
 
 
-def bert_task(encoder, words: WordPiece, *, rate=0.15, hidden=0.8, swapped=0.1, weight=1.0) -> Bert:
+def bert_task(
+    encoder, words: WordPiece, *, rate=0.15, hidden=0.8, swapped=0.1, weight=1.0, tied=True
+) -> Bert:
     """Both tasks for an encoder and a vocabulary with BERT's five specials."""
     special = {name: words.ids[name] for name in SPECIALS}
     return Bert(
@@ -180,6 +184,7 @@ def bert_task(encoder, words: WordPiece, *, rate=0.15, hidden=0.8, swapped=0.1, 
             rate=rate,
             hidden=hidden,
             swapped=swapped,
+            tied=tied,
         ),
         weight,
     )
@@ -283,18 +288,6 @@ def score(task: Bert, params: Params, batches: Iterable[dict], baseline: Frequen
         "words": len(words),
         "pairs": pairs,
     }
-
-
-def fill(found: Pretrained, text: str, most: int = 5) -> list[str]:
-    """The words that a BERT would put at the first ``[MASK]`` of a text, the likeliest first."""
-    task, words = found.task.words, found.tokenizer
-    ids, segments = words.encode_pair(text, longest=task.encoder.context)
-    places = np.flatnonzero(ids == task.mask_id)
-    if not len(places):
-        raise ValueError("text: expected a [MASK], found none")
-    h, _ = found.task.encode(found.params.tree, (ids[None], segments[None]))
-    scores, _ = task.decode(found.params.tree.words, h, places[:1])
-    return [words.tokens[i] for i in np.argsort(-scores[0], kind="stable")[:most]]
 
 
 def _read(corpus, valid, vocabulary, lowercase, folder, place, resume):

@@ -569,7 +569,7 @@ def _text_task(task, rng, t):
 
 def _masked_lm(size, rng):
     encoder = _transformer(size, rng, causal=False)
-    task = MaskedLM(encoder, mask_id=1, rate=0.4)
+    task = MaskedLM(encoder, mask_id=1, rate=0.4, tied=bool(size(0, 1)))
     return _text_task(task, rng, rng.integers(0, encoder.vocab, (size(1, 3), size(1, 4))))
 
 

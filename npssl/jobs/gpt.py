@@ -184,21 +184,6 @@ def nats_per_token(task: NextToken, params: Params, ids, *, batch: int = 32) -> 
     return total / (len(ids) - 1)
 
 
-def sample(found: Pretrained, text: str, most: int, *, seed: int = 0) -> str:
-    """A text and ``most`` tokens that the model draws after it."""
-    decoder, p = found.task.decoder, found.params.tree.decoder
-    rng = np.random.default_rng(seed)
-    ids = found.tokenizer.encode(text).tolist()
-    if not ids:
-        raise ValueError("text: expected at least one token, found none")
-    for _ in range(most):
-        h = decoder.encode(p, ids=np.array([ids[-decoder.context :]], np.int32))[0, -1]
-        scores = (p.token @ h).astype(np.float64)
-        share = np.exp(scores - scores.max())
-        ids.append(int(rng.choice(len(share), p=share / share.sum())))
-    return found.tokenizer.decode(ids)
-
-
 def _read(corpus, valid, known, folder, place, resume):
     """The tokenizer, and the ids to learn from and to measure on, on the disk."""
     tokens, vocabulary, min_count = known

@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -70,8 +72,65 @@ def load_pretrained(folder) -> tuple[Transformer, Params]:
     return model, params
 
 
-def save_pretrained(folder, model: Transformer, params: Params) -> None:
+def load_heads(folder, task, encoder: Params) -> tuple[Any, Params]:
+    """A masked language model with the parameters of its encoder and its head.
+
+    The task that is returned is tied if the folder has no table for the decoder, or that of
+    the embeddings.
+
+    Parameters
+    ----------
+    folder : path          what `load_pretrained` read ``encoder`` from
+    task : MaskedLM
+
+    Raises
+    ------
+    FileError
+        if the folder has no head for hidden words, as sentence encoders have none.
+    """
+    path = Path(folder) / "model.safetensors"
+    found, table = load_arrays(path), "cls.predictions.decoder.weight"
+    own = table in found and not np.array_equal(found[table], encoder.views["token"])
+    task = replace(task, tied=not own)
+    params = Params(task.spec())
+    for name, view in encoder.views.items():
+        params.views[f"encoder.{name}"][...] = view
+    if not any(name.startswith("cls.predictions.") for name in found):
+        raise FileError(path, "no head for hidden words here; `npssl train bert` writes one")
+    head = _HEAD | ({table: ("words.table", False)} if own else {})
+    for theirs, (ours, transposed) in head.items():
+        view = params.views[ours.removeprefix("words.")]
+        whole = _tensor(path, found, theirs, transposed)
+        if whole.shape != view.shape:
+            expected = view.shape[::-1] if transposed else view.shape
+            raise FileError(
+                path, f"expected shape {expected}, found {found[theirs].shape}", place=theirs
+            )
+        view[...] = whole
+    return task, params
+
+
+# Heads of BERT, their names and ours in `npssl.tasks.next_sentence.Bert`; transposed or not.
+_HEAD = {
+    "cls.predictions.transform.dense.weight": ("words.dense.w", True),
+    "cls.predictions.transform.dense.bias": ("words.dense.b", False),
+    "cls.predictions.transform.LayerNorm.weight": ("words.norm.gain", False),
+    "cls.predictions.transform.LayerNorm.bias": ("words.norm.bias", False),
+    "cls.predictions.bias": ("words.bias", False),
+}
+_NEXT = {
+    "bert.pooler.dense.weight": ("pool.w", True),
+    "bert.pooler.dense.bias": ("pool.b", False),
+    "cls.seq_relationship.weight": ("next.w", True),
+    "cls.seq_relationship.bias": ("next.b", False),
+}
+
+
+def save_pretrained(folder, model: Transformer, params: Params, *, heads=None) -> None:
     """Write ``config.json`` and ``model.safetensors`` as `transformers` opens them.
+
+    ``heads``: the arrays of `npssl.tasks.next_sentence.Bert` by name; then the folder is a
+    ``BertForPreTraining``.
 
     Raises
     ------
@@ -85,6 +144,18 @@ def save_pretrained(folder, model: Transformer, params: Params) -> None:
     for ours, (theirs, transposed) in _names(model).items():
         for name, part in zip(theirs, np.split(params.views[ours], len(theirs), -1)):
             tensors[name] = np.ascontiguousarray(part.T if transposed else part)
+    if heads is not None:
+        tensors = {f"bert.{name}": a for name, a in tensors.items()}
+        names = _HEAD | _NEXT
+        if "words.table" in heads:
+            names["cls.predictions.decoder.weight"] = "words.table", False
+            config["tie_word_embeddings"] = False
+        for name, (ours, transposed) in names.items():
+            a = heads[ours]
+            if ours.startswith("next"):  # their first is "next", ours "random"
+                a = a[..., ::-1]
+            tensors[name] = np.ascontiguousarray(a.T if transposed else a)
+        config["architectures"] = ["BertForPreTraining"]
     save_arrays(folder / "model.safetensors", tensors)
     with whole_file(folder / "config.json") as file:
         file.write(json.dumps(config, indent=1).encode())

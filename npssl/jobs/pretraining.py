@@ -197,12 +197,12 @@ def positive(**given) -> None:
 
 
 def _save_weights(folder, task, params):
-    base = "words.encoder" if hasattr(task, "words") else "decoder"
-    model = task.words.encoder if hasattr(task, "words") else task.decoder
+    words = hasattr(task, "words")
+    base, model = ("words.encoder", task.words.encoder) if words else ("decoder", task.decoder)
     inner = Params(model.spec())
     for name, view in inner.views.items():
         view[...] = params.views[f"{base}.{name}"]
-    save_pretrained(folder, model, inner)
+    save_pretrained(folder, model, inner, heads=params.views if words else None)
 
 
 def _write(path, what):

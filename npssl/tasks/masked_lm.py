@@ -22,7 +22,7 @@ from npssl.layers.linear import linear
 from npssl.losses.table_cross_entropy import table_cross_entropy
 from npssl.models.dense import dense, dense_spec, norm, norm_spec
 from npssl.models.transformer import Transformer
-from npssl.params import zeros
+from npssl.params import normal, zeros
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class MaskedLM:
     special : tuple of int     ids that are never hidden; padding is one of them anyway
     rate : float               share of the positions to hide
     hidden, swapped : float    of those: overwritten by [MASK], by any other word
+    tied : bool                the decoder's table is that of the embeddings, as published;
+                               else one of its own
     """
 
     encoder: Transformer
@@ -45,11 +47,14 @@ class MaskedLM:
     rate: float = 0.15
     hidden: float = 0.8
     swapped: float = 0.1
+    tied: bool = True
 
     def spec(self):
-        """Parameters: ``encoder``, and the head's ``dense``, ``norm`` and ``bias``."""
+        """Parameters: ``encoder``, and the head: ``dense``, ``norm``, ``bias``; ``table`` if untied."""
         width = self.encoder.width
+        own = {} if self.tied else {"table": normal(self.encoder.vocab, width)}
         return dict(
+            **own,
             encoder=self.encoder.spec(),
             dense=dense_spec(width, width),
             norm=norm_spec(width),
@@ -84,15 +89,18 @@ class MaskedLM:
     def decode(self, p, h, where):
         """Scores (N, V) from the encoder's vectors h (B, T, D); ``back(dscores, g)`` gives dh."""
         z, back_transform = self.transform(p, h, where)
-        scores, back_linear = linear(z, p.encoder.token.T, p.bias)  # tied: the name is used twice
+        scores, back_linear = linear(z, self._table(p).T, p.bias)  # tied: a name is used twice
 
         def back(dscores, g):
             dz, dtable, dbias = back_linear(dscores)
-            g.encoder.token += dtable.T  # first use of the table
+            self._table(g)[...] += dtable.T  # first use of the table
             g.bias += dbias
             return back_transform(dz, g)
 
         return scores, back
+
+    def _table(self, p):
+        return p.encoder.token if self.tied else p.table
 
     def transform(self, p, h, where):
         """What is compared with the table, z (N, D), from h (B, T, D); ``back(dz, g)`` gives dh."""
@@ -122,10 +130,10 @@ class MaskedLM:
         """The same from the encoder's vectors h (B, T, D); ``back(dvalue, g)`` gives dh."""
         where, word = y
         z, back_transform = self.transform(p, h, where)
-        value, back_loss = table_cross_entropy(z, p.encoder.token, p.bias, target=word)
+        value, back_loss = table_cross_entropy(z, self._table(p), p.bias, target=word)
 
         def back(dvalue, g):
-            dz, _, _ = back_loss(dvalue, into=(g.encoder.token, g.bias))  # first use of the table
+            dz, _, _ = back_loss(dvalue, into=(self._table(g), g.bias))  # first use of the table
             return back_transform(dz, g)
 
         return value, back
