@@ -50,7 +50,7 @@ class MaskedLM:
     tied: bool = True
 
     def spec(self):
-        """Parameters: ``encoder``, and the head: ``dense``, ``norm``, ``bias``; ``table`` if untied."""
+        """Parameters: ``encoder``; ``dense``, ``norm``, ``bias`` of the head; ``table``: untied."""
         width = self.encoder.width
         own = {} if self.tied else {"table": normal(self.encoder.vocab, width)}
         return dict(
