@@ -23,6 +23,7 @@ _FLAGS: dict[str, tuple] = {
     "lr": (float, None, "highest learning rate"),
     "phones": (int, None, "of the language"),
     "speakers": (int, None, "of the language"),
+    "noise": (float, None, "in speech, whose deviation is about 1"),
     "probe": (int, None, "utterances for the probes"),
     "seed": (int, None, "of all draws"),
 }

@@ -13,7 +13,7 @@ from npssl.optim import AdamW
 from npssl.params import Params, zeros
 
 
-def linear_probe(x, y, x_test, y_test, *, steps: int = 300, decay: float = 1e-3) -> float:
+def linear_probe(x, y, x_test, y_test, *, steps: int = 150, decay: float = 1e-3) -> float:
     """The share of test rows whose class a softmax regression on x finds.
 
     Parameters

@@ -42,6 +42,7 @@ def train_cpc(
     lr: float = 2e-3,
     phones: int = 10,
     speakers: int = 8,
+    noise: float = 0.1,
     probe: int = 200,
     seed: int = 0,
     run=None,
@@ -61,6 +62,7 @@ def train_cpc(
     samples : int               of a sequence of speech
     steps, lr                   of AdamW, with a tenth of warm-up and a straight line to 0
     phones, speakers : int      of the language
+    noise : float               deviation of the noise in speech
     probe : int                 utterances for the probes, half of them to fit (20 times as
                                 many images)
     seed : int
@@ -79,13 +81,13 @@ def train_cpc(
     config = {
         "job": "cpc", "data": data, "negatives": negatives, "ahead": ahead, "width": width,
         "context": context, "batch": batch, "samples": samples, "steps": steps, "lr": lr,
-        "phones": phones, "speakers": speakers, "seed": seed,
+        "phones": phones, "speakers": speakers, "noise": noise, "seed": seed,
     }  # fmt: skip
     sizes: dict[str, Any] = dict(width=width, context=context, ahead=ahead, negatives=negatives)
     source: Voices | Rows
     if data == "speech":
         source, task = (
-            Voices(Speech(phones, speakers, seed=seed), batch, samples, seed),
+            Voices(Speech(phones, speakers, noise=noise, seed=seed), batch, samples, seed),
             Cpc(**sizes),
         )
     else:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from npssl.kernels import fast
 from npssl.layers.activation import sigmoid
 
 
@@ -86,6 +87,8 @@ def gru(x, w, u, b, c, h, *, mask=None):
     if c.shape != (H,):
         raise ValueError(f"c must have the shape ({H},) of the state, found {c.shape}")
     seen = _mask(mask, x)
+    if fast(x, w, u, b, c, h) and x.size and H and H % 16 == 0:
+        return _fast_gru(x, w, u, b, c, h, seen)
     B, T, _ = x.shape
     a_all = x @ w + b
     states, steps = [h], []
@@ -198,6 +201,8 @@ def lstm(x, w, u, b, h, c, *, mask=None, last_cell=None):
     if last_cell is not None and last_cell.shape != c.shape:
         raise ValueError(f"last_cell must have the shape {c.shape} of c, found {last_cell.shape}")
     seen = _mask(mask, x)
+    if fast(x, w, u, b, h, c) and x.size and H and H % 16 == 0:
+        return _fast_lstm(x, w, u, b, h, c, seen, last_cell)
     B, T, _ = x.shape
     a_all = x @ w + b
     states, cells, steps = [h], [c], []
@@ -232,6 +237,95 @@ def lstm(x, w, u, b, h, c, *, mask=None, last_cell=None):
         return da_all @ w.T, dw, du, flat(da_all).sum(0), d, e
 
     return y, back
+
+
+def _fast_gru(x, w, u, b, c, h, seen):
+    """The same by `npssl.kernels.recurrent`."""
+    from npssl.kernels import recurrent as kernels
+
+    gates, (B, T, _), threads = _shares(x, w, b), x.shape, _threads(x)
+    y, q = np.empty((2, B, T, len(u)), x.dtype)
+    kernels.gru(gates, u, c, h, seen, threads, q, y)
+
+    def back(dy):
+        da, dp = np.empty((2, *gates.shape), x.dtype)
+        d = np.zeros_like(h)
+        dy = np.ascontiguousarray(dy, x.dtype)
+        kernels.gru_back(gates, u, h, seen, threads, q, y, dy, da, dp, d)
+        dx, dw = _affine_back(x, w, da)
+        du = _products(_past(h, y), dp)
+        return dx, dw, du, da.sum((0, 1)), dp[..., -len(u) :].sum((0, 1)), d
+
+    return y, back
+
+
+def _fast_lstm(x, w, u, b, h, c, seen, last_cell):
+    """The same by `npssl.kernels.recurrent`."""
+    from npssl.kernels import recurrent as kernels
+
+    gates, (B, T, _), threads = _shares(x, w, b), x.shape, _threads(x)
+    y, cells = np.empty((2, B, T, len(u)), x.dtype)
+    kernels.lstm(gates, u, h, c, seen, threads, cells, y)
+    if last_cell is not None:
+        last_cell[:] = cells[:, -1]
+
+    def back(dy):
+        da, d, e = np.empty_like(gates), np.zeros_like(h), np.zeros_like(c)
+        dy = np.ascontiguousarray(dy, x.dtype)
+        kernels.lstm_back(gates, u, c, seen, threads, cells, dy, da, d, e)
+        dx, dw = _affine_back(x, w, da)
+        return dx, dw, _products(_past(h, y), da), da.sum((0, 1)), d, e
+
+    return y, back
+
+
+def _threads(x):
+    """Parts of a batch that run side by side."""
+    from numba import get_num_threads
+
+    return min(len(x), get_num_threads())
+
+
+def _shares(x, w, b):
+    """x w + b (B, T, n)."""
+    from npssl.kernels import rows as kernels
+
+    if x.shape[-1] % 16:
+        return x @ w + b
+    a = np.empty((x.shape[0] * x.shape[1], w.shape[1]), x.dtype)
+    kernels.affine(x.reshape(len(a), -1), w.reshape(-1), b, False, np.empty(w.size, w.dtype), a)
+    return a.reshape(*x.shape[:2], -1)
+
+
+def _affine_back(x, w, da):
+    """dx and dw of x w."""
+    from npssl.kernels import rows as kernels
+
+    if x.shape[-1] % 16:
+        return da @ w.T, _products(x, da)
+    rows, dx = da.reshape(-1, w.shape[1]), np.empty_like(x)
+    room, none = np.empty(w.size, w.dtype), np.empty(w.shape[0], w.dtype)
+    kernels.affine(rows, w.reshape(-1), none, True, room, dx.reshape(len(rows), -1))
+    return dx, _products(x, da)
+
+
+def _products(x, da):
+    """Sum over images and times of x^T da."""
+    from npssl.kernels import rows as kernels
+
+    rows, drows = x.reshape(-1, x.shape[-1]), da.reshape(-1, da.shape[-1])
+    if x.shape[-1] % 16:
+        return rows.T @ drows
+    dw = np.zeros((rows.shape[1], drows.shape[1]), x.dtype)
+    kernels.products(rows, drows, dw)
+    return dw
+
+
+def _past(h, y):
+    """The state before each step, (B, T, H)."""
+    past = np.empty_like(y)
+    past[:, 0], past[:, 1:] = h, y[:, :-1]
+    return past
 
 
 def _fitting(x, w, u, b, gates, **states):
