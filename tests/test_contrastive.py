@@ -215,8 +215,16 @@ def test_sampled_softmax_of_all_words_is_the_softmax(rng):
         near(back()[0], cross_entropy(logits, target=np.array([word]))[1]() @ table)
 
 
+def test_the_estimate_of_z_is_exact_where_all_words_are_drawn(rng):
+    """K words, each once, under the uniform Q = 1 / K: a forgotten log K is seen."""
+    x, table = rng.normal(size=(1, 3)), rng.normal(size=(8, 3))
+    y, options = table[[0, *range(8)]], {"log_noise": np.full(9, -math.log(8))}
+    penalty = sampled_softmax(x, y, z_loss=1, **options)[0] - sampled_softmax(x, y, **options)[0]
+    near(penalty, math.log(np.exp(x @ table.T).sum()) ** 2)
+
+
 def test_the_correction_makes_the_estimate_of_z_right_on_average(rng):
-    """exp(2 sqrt(penalty)) would be biased; Z itself is not: forgetting log k or Q is seen."""
+    """Over many draws; log Q forgotten or wrong is seen."""
     x, table = rng.normal(size=(1, 3)), rng.normal(size=(8, 3))
     q = rng.dirichlet(np.ones(8))
     found = []

@@ -114,6 +114,8 @@ def semi_hard(x, label, *, pairs=None, margin=0.2):
     x, label, pairs = _given(x, label, pairs)
     if not 0 < margin < np.inf:
         raise ValueError(f"margin: expected a positive number, found {margin}")
+    if fast(x) and len(pairs):
+        return _semi_hard(x, label, pairs, margin)
 
     def choose(part, negative):
         D = _from_anchor(x, part)
@@ -121,6 +123,18 @@ def semi_hard(x, label, *, pairs=None, margin=0.2):
         return _best(part, D, negative & (D > own) & (D < own + x.dtype.type(margin)), 1)
 
     return _gather(choose(part, negative) for part, negative in _negatives(label, pairs))
+
+
+def _semi_hard(x, label, pairs, margin):
+    """The same by `npssl.kernels.distance`: a row of distances at a time, each once."""
+    from npssl.kernels import distance as kernels
+
+    order = np.argsort(pairs[:, 0], kind="stable")
+    start = np.searchsorted(pairs[order, 0], np.arange(len(x) + 1))
+    found, negative = np.empty(len(pairs), np.int64), np.empty(len(pairs), np.int64)
+    kernels.semi_hard(x, label, start, pairs[order, 1], margin, found)
+    negative[order] = found
+    return np.column_stack([pairs, negative])[negative >= 0]
 
 
 def batch_hard(x, label, *, pairs=None):
