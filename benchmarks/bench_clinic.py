@@ -24,6 +24,7 @@ import mistakes
 import mutants
 import numpy as np
 import peer_rules
+from tqdm import tqdm
 
 from npssl.check.contract import as_tuple
 from npssl.clinic import diagnose
@@ -72,13 +73,12 @@ def differs(op, mutant, arrays, options):
     return False
 
 
-def examples(which, seed, draws=400):
+def examples(which, seed, every=1, draws=400):
     """(label, names, functions, arrays, options) of one set, and the equivalent mutants."""
     half, equivalent, found = SETS.index(which), [], []
     for op in CASES:
-        for m in mutants.mutants(op):
-            if m.half != half:
-                continue
+        mine = [m for m in mutants.mutants(op) if m.half == half]
+        for m in mine[::every]:
             point = example(op, m, range(seed, seed + draws))
             if point is None:
                 equivalent.append(m.label)
@@ -132,14 +132,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--correct", type=int, default=10_000, help="checks of right gradients")
+    parser.add_argument("--every", type=int, default=1, help="only every k-th mutant of an op")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--list", action="store_true", help="list what was not named first")
     args = parser.parse_args()
     print(common.machine())
     for which in args.sets:
         start = time.perf_counter()
-        found, equivalent = examples(which, args.seed)
-        rows = [judged(*e) for e in found]
+        found, equivalent = examples(which, args.seed, args.every)
+        rows = [judged(*e) for e in tqdm(found, desc=which)]
         n, hand = len(rows), sum(r["label"].startswith("by hand") for r in rows)
         print(f"\n{which} set: {n} mutants ({n - hand} by machine, {hand} by hand), "
               f"{time.perf_counter() - start:.0f} s")  # fmt: skip

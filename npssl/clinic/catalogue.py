@@ -4,6 +4,8 @@ A hypothesis is ``fit(scene, i)``; it yields a `Cause` for each way in which it 
 the gradient that was claimed for argument i, or nothing.
 """
 
+import time
+
 import numpy as np
 
 from npssl.check.contract import peak
@@ -30,22 +32,24 @@ QUICK = (
     terms.known_gap,
     terms.shape_of_gap,
 )
+SECONDS = 15.0  # after which no further hypothesis is begun
 # these search long: only where nothing that fits exactly costs less than the number
 SLOW = ((steps.steps, 1.65), (adjoints.adjoint, 2.3), (wholes.crossed, 2.3))
 
 
 def explain(scene, wrong, signs):
     """Causes for the arguments in ``wrong``, the likeliest first."""
-    found = list(signs)
+    found, end = list(signs), time.monotonic() + SECONDS
     for i in wrong:
         if not np.isfinite(scene.claimed[i]).all():
             continue
         scene.remember_steps(i)
         for fit in QUICK:
-            found += tried(fit, scene, i)
+            if time.monotonic() < end:
+                found += tried(fit, scene, i)
         for fit, plain in SLOW:
             mine = [c for c in found if c.exact and scene.names[i] in c.arguments]
-            if not any(c.cost < plain for c in mine):
+            if time.monotonic() < end and not any(c.cost < plain for c in mine):
                 found += tried(fit, scene, i)
         if not any(c.exact and scene.names[i] in c.arguments for c in found):
             found.append(nothing_fits(scene, i))

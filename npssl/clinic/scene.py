@@ -38,6 +38,7 @@ class Scene:
         self.jacobian: list[np.ndarray] = []
         self.truth: list[np.ndarray] = []
         self.method: list[str] = []
+        self.suspects: list[str] = []  # lines of the forward that were found wrong
         self.intermediates: list[tuple[str, np.ndarray]] = []
 
     def upstream(self, flat):

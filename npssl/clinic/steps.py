@@ -14,7 +14,7 @@ from npssl.clinic.scene import STEP
 from npssl.clinic.trace import Tape
 from npssl.clinic.wholes import ratio
 
-DIRECTIONS = 8
+DIRECTIONS = 3, 8  # with many outputs, and with few
 SECONDS = 6.0  # for all runs of the forward with one step changed
 PAIRS = 60  # steps among which pairs are tried
 
@@ -26,8 +26,8 @@ def steps(scene, i):
     end = time.monotonic() + (SECONDS if not scene.diagonal(i) else SECONDS / 4)
     a, name = scene.arrays[i], scene.names[i]
     rng = np.random.default_rng(1)
-    V = rng.standard_normal((DIRECTIONS, *a.shape))
-    flat_v = V.reshape(DIRECTIONS, -1)
+    V = rng.standard_normal((DIRECTIONS[scene.m < 4], *a.shape))
+    flat_v = V.reshape(len(V), -1)
 
     def look(slopes):  # (directions, outputs) -> (upstream, directions)
         return scene.D @ slopes.T
@@ -48,11 +48,7 @@ def steps(scene, i):
         return
     seen = record.steps
     parts = {}
-    groups = [((k,), s) for k, s in enumerate(seen)]
-    for operation in dict.fromkeys(s.operation for s in seen):
-        same = tuple(k for k, s in enumerate(seen) if s.operation == operation)
-        if len(same) > 1:
-            groups.append((same, seen[same[0]]))
+    groups = _groups(seen, scene.suspects)
 
     def run(cut, bend=None):
         rows = []
@@ -72,13 +68,15 @@ def steps(scene, i):
             through = truth - rest
             if peak(through) <= 1e-12 * peak(truth) or not np.isfinite(through).all():
                 continue
+            one = len({seen[k].operation for k in cut}) == len(cut)  # operand of each operation
             if len(cut) == 1:
                 parts[cut[0]] = through
             everything = peak(rest) <= 1e-12 * peak(truth)
             c = ratio(gap, through)
             if close(gap - c * through) and not everything:
-                yield _term(scene, name, s, c, len(cut) > 1)
-            for what, bend in bends(s).items() if len(cut) == 1 else ():
+                scene.suspects.append(s.place)
+                yield _term(scene, name, s, c, not one)
+            for what, bend in bends(s).items() if one else ():
                 try:
                     bent = run(cut, lambda *x, bend=bend: bend(*x)) - rest
                 except Exception:
@@ -87,8 +85,26 @@ def steps(scene, i):
                     continue
                 c = ratio(claimed - rest, bent)
                 if close(claimed - rest - c * bent) and abs(c) > 1e-9:
+                    scene.suspects.append(s.place)
                     yield _bent(scene, name, s, what, c)
         yield from _pairs(scene, name, seen, parts, gap, close)
+
+
+def _groups(seen, suspects):
+    """(steps to change together, one of them): the rounds of a loop, one operand, both.
+
+    Lines that were found wrong for another argument come first.
+    """
+    found = {}
+    for key in (
+        lambda s: (s.place, s.op, s.operand),
+        lambda s: (s.place, s.op, s.operand, s.operation),
+        lambda s: s.operation,
+    ):
+        for label in dict.fromkeys(map(key, seen)):
+            cut = tuple(k for k, s in enumerate(seen) if key(s) == label)
+            found.setdefault(cut, seen[cut[0]])
+    return sorted(found.items(), key=lambda pair: pair[1].place not in suspects)
 
 
 def _which(s):
