@@ -7,21 +7,11 @@ from inspect import getdoc, getsource
 import numpy as np
 import pytest
 
-from npssl.derivations import (
-    comparison,
-    elementwise,
-    linear_maps,
-    norms,
-    proofs,
-    sequences,
-    surprise,
-    words,
-)
+from npssl.derivations import proofs
+from npssl.derivations.index import STEPS
 from npssl.derivations.steps import WrongStep, run, verify
 from npssl.jobs.cases import CASES
 
-CHAPTERS = (elementwise, linear_maps, norms, surprise, sequences, words, comparison)
-STEPS = {f.__name__: f for chapter in CHAPTERS for f in chapter.STEPS}
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OPS = {op.__name__: op for op in CASES}
 

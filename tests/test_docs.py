@@ -32,6 +32,7 @@ def site(tmp_path_factory):
 def test_every_op_has_its_page(site):
     text = (site / "code" / "layers" / "norm.html").read_text("utf-8")
     assert "layernorm" in text and "complex step" in text and "Derivation" in text
+    assert "The steps, executed" in text and "tilt" in text
 
 
 def test_pages_fetch_nothing(site):
@@ -43,7 +44,7 @@ def test_pages_fetch_nothing(site):
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs a Chromium to open pages in")
-@pytest.mark.parametrize("page", ["index.html", "tour.html", "proofs/language_model.html"])
+@pytest.mark.parametrize("page", ["index.html", "tour.html", "proofs/information.html"])
 def test_pages_open_in_a_browser(site, page, tmp_path):
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"]
     options += ["--no-first-run", "--disable-background-networking", "--disable-component-update"]

@@ -96,6 +96,8 @@ def _page(file, up):
     if file.parent.name in CHECKED:
         lines += _checks([node.name for node in public])
     lines += [f"```{{literalinclude}} {up}/{path}", ":language: python", "```", ""]
+    if file.parent.name in CHECKED:
+        lines += _steps([node.name for node in public], up)
     return "\n".join(lines)
 
 
@@ -133,3 +135,20 @@ def _plain(text):
     for i in range(0, len(parts), 2):
         parts[i] = re.sub(r"([\\*_<>\[\]|$#])", r"\\\1", parts[i])
     return "`".join(parts).replace("\n", " ")
+
+
+def _steps(names, up):
+    """The derivation once more, as it is executed."""
+    from npssl.derivations.index import STEPS
+
+    lines = []
+    for name in names:
+        if name in STEPS:
+            module = STEPS[name].__module__
+            path = module.replace(".", "/") + ".py"
+            lines += [f"```{{literalinclude}} {up}/{path}", ":language: python"]
+            lines += [f":pyobject: {name}", "```", ""]
+    if not lines:
+        return []
+    told = "Both sides of the numbered equations, at a random point; a test runs them at many."
+    return ["## The steps, executed", "", told, "", *lines]

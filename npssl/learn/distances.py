@@ -3,6 +3,7 @@
 import numpy as np
 
 from npssl.learn.exercise import Exercise
+from npssl.losses import n_pair as n_pair_page
 
 
 def pair_loss(x, y, *, same, margin=2.0):
@@ -93,10 +94,6 @@ def n_pair(x, y, *, weight=0.1):
     Hints:
     - log(1 + sum exp(s_k - s_i)) is a cross-entropy in disguise.
     - The penalty: weight (sum x^2 + sum y^2) / N.
-
-    Derivation:
-    It is -log softmax(x y^T)_ii: with p the softmax, d = (p - I) / N, dx = d y, dy = d^T x.
-    The penalty adds 2 weight x / N and 2 weight y / N.
     """
     N, s = len(x), x @ y.T
     z = np.exp(s - s.max(1, keepdims=True))
@@ -225,7 +222,7 @@ EXERCISES = (
     Exercise(pair_loss, "x: 2*B D; y: 2*B D; same: 2*B bool"),
     Exercise(triplet, "anchor: 2*B D; positive: 2*B D; negative: 2*B D"),
     Exercise(lifted, "x: N D; y: N D"),
-    Exercise(n_pair, "x: N D; y: N D"),
+    Exercise(n_pair, "x: N D; y: N D", n_pair_page.n_pair),
     Exercise(info_nce, "x: N D; y: N D"),
     Exercise(symmetric_info_nce, "x: N D; y: N D"),
     Exercise(siamese, "x: N n; w: n m"),

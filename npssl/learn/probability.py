@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from npssl.layers import log_sum_exp as lse_page
 from npssl.layers import softmax as pages
 from npssl.learn.exercise import Exercise
 from npssl.losses import binary_cross_entropy as bce_page
@@ -14,9 +15,6 @@ def log_sum_exp(x):
     Hints:
     - dx has one number for each score, dy one for each row.
     - The derivative with respect to x_j is a probability.
-
-    Derivation:
-    dy/dx_j = exp(x_j) / sum_k exp(x_k) = p_j, so dx_bj = dy_b p_bj.
     """
     top = x.max(-1, keepdims=True)
     e = np.exp(x - top)
@@ -173,7 +171,7 @@ def distillation(student, teacher, *, temperature=2.0):
 
 
 EXERCISES = (
-    Exercise(log_sum_exp, "x: B V"),
+    Exercise(log_sum_exp, "x: B V", lse_page.log_sum_exp),
     Exercise(softmax, "x: B V", pages.softmax),
     Exercise(log_softmax, "x: B V", pages.log_softmax),
     Exercise(cross_entropy, "logits: B V; target: B < V", ce_page.cross_entropy),

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from npssl.layers import attention as heads_page
+from npssl.layers import batch_norm as batch_page
 from npssl.layers import norm as norm_page
 from npssl.layers import similarity
 from npssl.learn.exercise import Exercise
@@ -74,10 +75,6 @@ def batchnorm(x, gain, bias, *, eps=1e-5):
 
     Hints:
     - Which axis do the means of layernorm's dx run over now? And the sums of dgain?
-
-    Derivation:
-    Layernorm's with rows and columns exchanged:
-    dx = s (u - mean_b(u) - xhat mean_b(xhat u)), u = gain dy; dgain and dbias sum over rows.
     """
     centred = x - x.mean(0)
     s = 1 / np.sqrt(np.square(centred).mean(0) + eps)
@@ -234,7 +231,7 @@ EXERCISES = (
     Exercise(centre, "x: B D"),
     Exercise(rms_norm, "x: B D; gain: D"),
     Exercise(layernorm, "x: B D; gain: D; bias: D", norm_page.layernorm),
-    Exercise(batchnorm, "x: 2*B D; gain: D; bias: D"),
+    Exercise(batchnorm, "x: 2*B D; gain: D; bias: D", batch_page.batch_norm),
     Exercise(unit, "x: B D", similarity.unit),
     Exercise(cosine, "x: N D; y: M D"),
     Exercise(projected_length, "x: B D; w: D m"),
