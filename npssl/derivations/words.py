@@ -6,6 +6,7 @@ from npssl.derivations.steps import FACT, gradient, sigmoid, slope, softplus
 from npssl.losses import hierarchical_softmax as tree_page
 from npssl.losses import nce as nce_page
 from npssl.losses import negative_sampling as sampling_page
+from npssl.losses import sampled_softmax as sampled_page
 
 
 def negative_sampling(rng):
@@ -112,4 +113,31 @@ def hierarchical_softmax(rng):
     yield FACT, np.exp(-np.array(costs)).sum(), "=", 1
 
 
-STEPS = (negative_sampling, nce, hierarchical_softmax)
+def sampled_softmax(rng):
+    """(1)-(5)."""
+    x, y, log_noise = rng.normal(size=(3, 5)), rng.normal(size=(4, 5)), rng.normal(size=4)
+    value, back = sampled_page.sampled_softmax(x, y, log_noise=log_noise, z_loss=0.2)
+    s = x @ y.T - np.log(3) - log_noise
+    drawn = np.arange(4) > 0
+
+    def lse(s, counts=1.0):
+        return np.log((counts * np.exp(s)).sum(1))
+
+    def objective(s):
+        return (lse(s) - s[:, 0] + 0.2 * lse(s, drawn) ** 2).sum()
+
+    yield 1, s[1, 2], "=", x[1] @ y[2] - np.log(3 * np.exp(log_noise[2]))
+    Q, score = rng.dirichlet(np.ones(6)), rng.normal(size=6)
+    yield 2, 3 * (Q * np.exp(score - np.log(3 * Q))).sum(), "=", np.exp(score).sum()
+    yield 3, value, "=", objective(s)
+    p = np.exp(s - lse(s)[:, None])
+    q = drawn * np.exp(s - lse(s, drawn)[:, None])
+    ds = p - np.eye(4)[0] + 2 * 0.2 * lse(s, drawn)[:, None] * q
+    yield 4, gradient(objective, s), "=", ds
+    yield 5, back(1.0)[0], "=", ds @ y
+    yield 5, back(1.0)[1], "=", ds.T @ x
+    moved = sampled_page.sampled_softmax(x, y, log_noise=log_noise + 0.7)[0]
+    yield FACT, moved, "=", sampled_page.sampled_softmax(x, y, log_noise=log_noise)[0]
+
+
+STEPS = (negative_sampling, nce, hierarchical_softmax, sampled_softmax)
