@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 
 import numpy as np
 import pytest
@@ -150,6 +151,24 @@ def test_an_answer_is_never_overwritten(tmp_path, capsys):
     assert "Already there" in learn(capsys, "next", "linear", "--folder", tmp_path)[1]
     assert file.read_text() == "mine"
     assert learn(capsys, "export", tmp_path, "--only", "linear")[0] == 2
+
+
+def test_watching(tmp_path, capsys, monkeypatch):
+    """Each save is marked; a file that cannot be is told, and watching goes on."""
+    file = Folder(tmp_path).write("relu")
+    texts = iter(["no header", filled("relu")])
+
+    def save(_):
+        try:
+            file.write_text(next(texts))
+        except StopIteration:
+            raise KeyboardInterrupt from None
+        stamp = file.stat().st_mtime_ns + 10**9
+        os.utime(file, ns=(stamp, stamp))
+
+    monkeypatch.setattr("npssl.cli.learn.time.sleep", save)
+    status, out, _ = learn(capsys, "watch", "--folder", tmp_path)
+    assert status == 130 and "expected a line" in out and "relu: right" in out
 
 
 def test_wrong_requests(tmp_path, capsys):

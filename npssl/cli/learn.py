@@ -114,7 +114,10 @@ def _watch(args, folder):
             stamp = file.stat().st_mtime_ns if file.exists() else None
             if name in seen and stamp and stamp != seen[name]:
                 args.target = name
-                _check(args, folder)
+                try:
+                    _check(args, folder)
+                except (ValueError, OSError) as error:  # half saved, or its first line is gone
+                    say(args, error)
             seen[name] = stamp
         time.sleep(0.3)
 
