@@ -73,10 +73,12 @@ def differs(op, mutant, arrays, options):
     return False
 
 
-def examples(which, seed, every=1, draws=400):
+def examples(which, seed, every=1, ops=(), draws=400):
     """(label, names, functions, arrays, options) of one set, and the equivalent mutants."""
     half, equivalent, found = SETS.index(which), [], []
     for op in CASES:
+        if ops and op.__name__ not in ops:
+            continue
         mine = [m for m in mutants.mutants(op) if m.half == half]
         for m in mine[::every]:
             point = example(op, m, range(seed, seed + draws))
@@ -133,13 +135,14 @@ def main():
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--correct", type=int, default=10_000, help="checks of right gradients")
     parser.add_argument("--every", type=int, default=1, help="only every k-th mutant of an op")
+    parser.add_argument("--ops", nargs="+", default=(), help="mutants of these ops only")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--list", action="store_true", help="list what was not named first")
     args = parser.parse_args()
     print(common.machine())
     for which in args.sets:
         start = time.perf_counter()
-        found, equivalent = examples(which, args.seed, args.every)
+        found, equivalent = examples(which, args.seed, args.every, args.ops)
         rows = [judged(*e) for e in tqdm(found, desc=which)]
         n, hand = len(rows), sum(r["label"].startswith("by hand") for r in rows)
         print(f"\n{which} set: {n} mutants ({n - hand} by machine, {hand} by hand), "
