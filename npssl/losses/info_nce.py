@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from npssl.kernels import fast
 from npssl.layers.log_sum_exp import log_sum_exp
 from npssl.losses.expected import _embeddings, _positive, _reduction
 
@@ -95,6 +96,8 @@ def info_nce(
     n = max(1, N) if reduction == "mean" else 1
     own = np.arange(N)
     tau = float(temperature)
+    if N >= 256 and fast(query, key):
+        return _tiled(query, key, tau, symmetric, n)
     s = query @ key.T / tau  # (1)
     rows, back_rows = log_sum_exp(s)
     columns, back_columns = log_sum_exp(s.T) if symmetric else (rows, None)
@@ -108,5 +111,29 @@ def info_nce(
         ds[own, own] -= w  # (3)
         ds /= tau
         return ds @ key, ds.T @ query  # (4)
+
+    return value, back
+
+
+def _tiled(query, key, tau, symmetric, n):
+    """The same in O((N + M) d) memory."""
+    from npssl.kernels.pairwise import pull, sums
+
+    N, M = len(query), len(key)
+    rows = sums(query, key, 1 / tau)
+    columns = sums(key, query, 1 / tau) if symmetric else np.zeros(M, np.float32)
+    own = np.einsum("ij,ij->i", query, key[:N]) / np.float32(tau)
+    surprise = (rows + columns) / 2 if symmetric else rows
+    value = np.float32((surprise - own).sum(dtype=float) / n)
+
+    def back(dvalue=1.0):
+        w = float(dvalue) / n
+        one = np.full(N, w / 2 if symmetric else w, np.float32)
+        two = np.full(M, w / 2 if symmetric else 0, np.float32)
+        dquery = pull(query, key, 1 / tau, rows, one, columns, two)[0]
+        dkey = pull(key, query, 1 / tau, columns, two, rows, one)[0]
+        dquery -= w * key[:N]
+        dkey[:N] -= w * query
+        return dquery / tau, dkey / tau
 
     return value, back

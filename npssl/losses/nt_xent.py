@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from npssl.kernels import fast
 from npssl.layers.log_sum_exp import log_sum_exp
 from npssl.losses.expected import _alike, _positive, _reduction
 
@@ -73,6 +74,8 @@ def nt_xent(x, y, *, temperature: float = 0.5, reduction: str = "mean"):
     n = max(1, 2 * N) if reduction == "mean" else 1
     tau = float(temperature)
     z = np.concatenate([x, y])
+    if N >= 256 and fast(z):
+        return _tiled(z, tau, n)
     view = np.arange(2 * N)
     partner = np.roll(view, N)
     s = z @ z.T / tau  # (1)
@@ -84,6 +87,26 @@ def nt_xent(x, y, *, temperature: float = 0.5, reduction: str = "mean"):
         ds = back_total(w)
         ds[view, partner] -= w  # (3)
         dz = (ds + ds.T) @ z / tau  # (4)
+        return dz[:N], dz[N:]
+
+    return value, back
+
+
+def _tiled(z, tau, n):
+    """The same in O(N d) memory."""
+    from npssl.kernels.pairwise import OTHERS, pull, sums
+
+    N = len(z) // 2
+    partner = np.concatenate([z[N:], z[:N]])
+    total = sums(z, z, 1 / tau, which=OTHERS)
+    own = np.einsum("ij,ij->i", z, partner) / np.float32(tau)
+    value = np.float32((total - own).sum(dtype=float) / n)
+
+    def back(dvalue=1.0):
+        w = np.full(2 * N, float(dvalue) / n, np.float32)
+        dz = pull(z, z, 1 / tau, total, w, total, w, which=OTHERS)[0]
+        dz -= 2 * w[:, None] * partner
+        dz /= tau
         return dz[:N], dz[N:]
 
     return value, back

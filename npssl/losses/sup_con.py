@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from npssl.kernels import fast
 from npssl.layers.log_sum_exp import log_sum_exp
 from npssl.losses.expected import _classes, _embeddings, _positive, _reduction
 
@@ -74,6 +75,8 @@ def sup_con(x, *, label, temperature: float = 0.1, reduction: str = "mean"):
     _positive(temperature=temperature)
     _reduction(reduction)
     tau = float(temperature)
+    if len(x) >= 256 and fast(x):
+        return _tiled(x, label, tau, reduction)
     other = ~np.eye(len(x), dtype=bool)
     same = (label[:, None] == label) & other
     mates = same.sum(1, dtype=x.real.dtype)
@@ -88,5 +91,28 @@ def sup_con(x, *, label, temperature: float = 0.1, reduction: str = "mean"):
         w = float(dvalue) / n
         ds = back_total(counted.astype(x.dtype)) - pull  # (3)
         return (ds + ds.T) @ x * (w / tau)  # (4)
+
+    return value, back
+
+
+def _tiled(x, label, tau, reduction):
+    """The same in O(N d) memory; what pulls is a matter of the sums of classes."""
+    from npssl.kernels.pairwise import OTHERS, pull, sums
+
+    _, kind, size = np.unique(label, return_inverse=True, return_counts=True)
+    mates = size[kind] - 1
+    counted = mates > 0
+    n = max(1, int(counted.sum())) if reduction == "mean" else 1
+    of_class = np.zeros((len(size), x.shape[1]))
+    np.add.at(of_class, kind, x)
+    mean = ((of_class[kind] - x) / np.maximum(mates, 1)[:, None]).astype(x.dtype)
+    total = sums(x, x, 1 / tau, which=OTHERS)
+    pulled = np.einsum("ij,ij->i", x, mean) / np.float32(tau)
+    value = np.float32((total - pulled)[counted].sum(dtype=float) / n)
+
+    def back(dvalue=1.0):
+        w = counted * np.float32(float(dvalue) / n)
+        dx = pull(x, x, 1 / tau, total, w, total, w, which=OTHERS)[0]
+        return (dx - 2 * w[:, None] * mean) / np.float32(tau)
 
     return value, back
