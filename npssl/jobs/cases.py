@@ -66,6 +66,7 @@ from npssl.tasks.cpc import NEGATIVES, Cpc
 from npssl.tasks.fine_tune import Sentence, Similarity, Span, Tags
 from npssl.tasks.fine_tune_causal import CausalSentence
 from npssl.tasks.masked_lm import MaskedLM
+from npssl.tasks.neural_ngram import NeuralNgram
 from npssl.tasks.next_sentence import Bert
 from npssl.tasks.next_token import NextToken
 from npssl.tasks.skip_gram import OBJECTIVES, SkipGram
@@ -584,6 +585,11 @@ def _bert(size, rng):
     return _text_task(Bert(MaskedLM(encoder, mask_id=1, rate=0.4), weight=0.7), rng, t)
 
 
+def _neural_ngram(size, rng):
+    task = NeuralNgram(size(1, 5), size(2, 4), size(1, 3), size(1, 4), bool(size(0, 1)))
+    return _text_task(task, rng, rng.integers(0, task.vocab, (size(1, 3), size(2, 5))))
+
+
 def _next_token(size, rng):
     decoder = _transformer(size, rng, causal=True)
     return _text_task(
@@ -656,6 +662,7 @@ MODELS: dict = {
     "classify": _classify,
     "masked_lm": _masked_lm,
     "bert": _bert,
+    "neural_ngram": _neural_ngram,
     "next_token": _next_token,
     **{
         f"fine_tune[{head}]": _fine_tune(head)
