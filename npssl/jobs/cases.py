@@ -69,6 +69,7 @@ from npssl.tasks.masked_lm import MaskedLM
 from npssl.tasks.neural_ngram import NeuralNgram
 from npssl.tasks.next_sentence import Bert
 from npssl.tasks.next_token import NextToken
+from npssl.tasks.simcse import SimCSE
 from npssl.tasks.skip_gram import OBJECTIVES, SkipGram
 
 # what cases draw ----------------------------------------------------------------------------------
@@ -651,6 +652,20 @@ def _causal_sentence(size, rng):
     return _text_task(task, rng, ((ids, None, mask), rng.integers(0, task.classes, len(ids))))
 
 
+def _simcse(size, rng):
+    encoder = _transformer(size, rng, causal=False)
+    task = SimCSE(
+        encoder,
+        one_of(size, "cls", "mean"),
+        temperature=one_of(size, 0.3, 1.0),
+        hard=one_of(size, 0.0, 0.7),
+        same_mask=bool(size(0, 1)),
+    )
+    texts = _texts(size, rng, encoder.vocab)
+    turned = [tuple(np.roll(a, k, 0) for a in texts) for k in (0, 1, 2)]
+    return _text_task(task, rng, turned[: size(1, 3)])
+
+
 MODEL_BAR = 1e-9
 
 MODELS: dict = {
@@ -670,5 +685,6 @@ MODELS: dict = {
     },
     "causal_sentence": _causal_sentence,
     "cpc": _cpc,
+    "simcse": _simcse,
     **{f"skip_gram[{objective}]": _skip_gram(objective) for objective in OBJECTIVES},
 }
