@@ -33,6 +33,15 @@ from npssl.losses.debiased_info_nce import debiased_info_nce
 from npssl.losses.hierarchical_softmax import hierarchical_softmax
 from npssl.losses.info_nce import info_nce
 from npssl.losses.lifted import lifted
+from npssl.losses.mutual_information import (
+    donsker_varadhan,
+    info_nce_bound,
+    interpolated,
+    js,
+    nwj,
+    smile,
+    tuba,
+)
 from npssl.losses.n_pair import n_pair
 from npssl.losses.nce import nce
 from npssl.losses.negative_sampling import negative_sampling
@@ -341,6 +350,40 @@ def _sampled_softmax(x, y, *, log_noise, label=None, z_loss, reduction):
     return (each.sum() + z_loss * log_z.square().sum()) / n
 
 
+def _parts_of(s):
+    """Scores of the pairs, and row by row those of the others."""
+    n = len(s)
+    return s.diagonal(), s[~torch.eye(n, dtype=torch.bool)].reshape(n, n - 1)
+
+
+def _info_nce_bound(s):
+    return math.log(len(s)) - F.cross_entropy(s, torch.arange(len(s)))
+
+
+def _tuba(s, b):
+    own, other = _parts_of(s)
+    return 1 + (own - b).mean() - (other - b[:, None]).exp().mean()
+
+
+def _js(s):
+    own, other = _parts_of(s)
+    both = [F.binary_cross_entropy_with_logits(own, torch.ones_like(own))]
+    both.append(F.binary_cross_entropy_with_logits(other, torch.zeros_like(other)))
+    return math.log(2) - sum(both) / 2
+
+
+def _smile(s, *, clip=math.inf):
+    own, other = _parts_of(s)
+    return own.mean() - other.clamp(-clip, clip).exp().mean().log()
+
+
+def _interpolated(s, b, *, alpha):
+    own, other = _parts_of(s)
+    rest, mean = (1 - alpha) * b.exp(), other.exp().mean(1)
+    first = own - (alpha * s.exp().mean(1) + rest).log()
+    return 1 + first.mean() - (mean / (alpha * mean + rest)).mean()
+
+
 THEIRS = {
     relu: F.relu,
     tanh: torch.tanh,
@@ -403,6 +446,13 @@ THEIRS = {
     barlow_twins: _barlow_twins,
     vicreg: _vicreg,
     sampled_softmax: _sampled_softmax,
+    info_nce_bound: _info_nce_bound,
+    nwj: lambda s: _tuba(s, torch.ones(len(s))),
+    js: _js,
+    donsker_varadhan: _smile,
+    smile: _smile,
+    tuba: _tuba,
+    interpolated: _interpolated,
 }
 ALONE: set = set()  # ops that PyTorch does not have, each with a comment that says why
 

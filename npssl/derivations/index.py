@@ -3,6 +3,7 @@
 from npssl.derivations import (
     comparison,
     elementwise,
+    information,
     linear_maps,
     norms,
     pairs,
@@ -12,5 +13,16 @@ from npssl.derivations import (
     words,
 )
 
-CHAPTERS = (elementwise, linear_maps, norms, surprise, sequences, words, comparison, pairs, spread)
+CHAPTERS = (
+    elementwise,
+    linear_maps,
+    norms,
+    surprise,
+    sequences,
+    words,
+    comparison,
+    pairs,
+    spread,
+    information,
+)
 STEPS = {f.__name__: f for chapter in CHAPTERS for f in chapter.STEPS}

@@ -43,6 +43,15 @@ from npssl.losses.debiased_info_nce import debiased_info_nce
 from npssl.losses.hierarchical_softmax import hierarchical_softmax
 from npssl.losses.info_nce import info_nce
 from npssl.losses.lifted import lifted
+from npssl.losses.mutual_information import (
+    donsker_varadhan,
+    info_nce_bound,
+    interpolated,
+    js,
+    nwj,
+    smile,
+    tuba,
+)
 from npssl.losses.n_pair import n_pair
 from npssl.losses.nce import nce
 from npssl.losses.negative_sampling import negative_sampling
@@ -405,6 +414,33 @@ def _sampled_softmax(size, rng):
     return (x, y), {"log_noise": np.log(rng.uniform(1e-3, 1, y.shape[:-1])), **options}
 
 
+def _scores(size, rng):
+    n = size(2, 5)
+    return (numbers(size, rng, n, n),), {}
+
+
+def _scores_of_any_number(size, rng):
+    n = size(1, 5)
+    return (numbers(size, rng, n, n),), {}
+
+
+def _clipped(size, rng):
+    """Scores away from the edges of the cut, where there is a kink."""
+    (s,), _ = _scores(size, rng)
+    clip = one_of(size, 1.0, 4.0)
+    near = abs(abs(s) - clip) < 0.05
+    return (np.where(near, 0.5 * s, s),), {"clip": clip}
+
+
+def _baseline(size, rng):
+    n = size(2, 5)
+    return (rng.normal(size=(n, n)), rng.normal(size=n)), {}
+
+
+def _interpolated(size, rng):
+    return _baseline(size, rng)[0], {"alpha": one_of(size, 0.5, 0.0, 1.0, 0.01)}
+
+
 CASES = {
     relu: _elementwise,
     tanh: _elementwise,
@@ -457,6 +493,13 @@ CASES = {
     barlow_twins: _barlow_twins,
     vicreg: _vicreg,
     sampled_softmax: _sampled_softmax,
+    info_nce_bound: _scores_of_any_number,
+    nwj: _scores,
+    js: _scores,
+    donsker_varadhan: _scores,
+    smile: _clipped,
+    tuba: _baseline,
+    interpolated: _interpolated,
 }
 
 # models and tasks ---------------------------------------------------------------------------------

@@ -1,0 +1,124 @@
+"""Mutual information: the optimal critic on known answers, bounds, corners, errors."""
+
+import math
+
+import numpy as np
+import pytest
+
+from npssl.data import channels, gaussians
+from npssl.losses.mutual_information import (
+    donsker_varadhan,
+    info_nce_bound,
+    interpolated,
+    js,
+    nwj,
+    smile,
+    tuba,
+)
+
+N, WIDTH, DRAWS = 128, 20, 200
+
+
+def staircase(nats, op, cubic=False, draws=DRAWS):
+    """Values of an estimate over batches, by the optimal critic."""
+    rng = np.random.default_rng(int(nats))
+    rho = gaussians.correlation(nats, WIDTH)
+    values = []
+    for _ in range(draws):
+        x, c = gaussians.draw(N, WIDTH, rho, rng, cubic)
+        values.append(op(gaussians.best_critic(x, c, rho, cubic))[0])
+    return np.array(values)
+
+
+@pytest.mark.parametrize(("nats", "mean"), [(2, 1.88), (4, 3.36), (6, 4.23), (8, 4.62), (10, 4.78)])
+def test_info_nce_saturates_at_log_n(nats, mean):
+    values = staircase(nats, info_nce_bound)
+    error = values.std(ddof=1) / math.sqrt(len(values))
+    assert abs(values.mean() - mean) < 3 * error + 0.005  # the mean is given with two decimals
+    assert values.max() <= math.log(N)
+
+
+@pytest.mark.parametrize("cubic", [False, True])
+def test_estimates_without_ceiling_find_the_information(cubic):
+    ops = (lambda s: tuba(s, np.zeros(N)), lambda s: nwj(s + 1), donsker_varadhan)
+    for op in ops:
+        values = staircase(2, op, cubic)
+        assert abs(values.mean() - 2) < 4 * values.std() / math.sqrt(DRAWS)
+
+
+def test_interpolation_trades_variance_for_bias():
+    zero = np.zeros(N)
+    found = [staircase(6, lambda s, a=a: interpolated(s, zero, alpha=a)[:1]) for a in (0.01, 1)]
+    assert found[0].mean() > found[1].mean() + 0.3
+    assert found[0].std() > found[1].std()
+
+
+def test_the_critic_of_gaussians_is_the_ratio_of_densities():
+    rho, rng = gaussians.correlation(1.5, 3), np.random.default_rng(0)
+    x, c = gaussians.draw(4, 3, rho, rng)
+    s = gaussians.best_critic(x, c, rho)
+    for i, j in np.ndindex(s.shape):
+        v = 1 - rho * rho
+        told = -0.5 * ((c[j] - rho * x[i]) ** 2 / v + math.log(v)) + 0.5 * c[j] ** 2
+        assert abs(s[i, j] - told.sum()) < 1e-12
+    cubed = gaussians.best_critic(x, c**3, rho, cubic=True)
+    np.testing.assert_allclose(cubed, s, atol=1e-10)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.1, 0.5])
+def test_channels(p):
+    entropy = -sum(q * math.log(q) for q in (p, 1 - p) if q)
+    symmetric, erasure = channels.symmetric_channel(p), channels.erasure_channel(p)
+    assert abs(channels.information(symmetric) - (math.log(2) - entropy)) < 1e-12
+    assert abs(channels.information(erasure) - (1 - p) * math.log(2)) < 1e-12
+    rng = np.random.default_rng(1)
+    for joint in (symmetric, erasure):
+        values = []
+        for _ in range(50):
+            x, c = channels.draw(joint, 64, rng)
+            values.append(tuba(channels.best_critic(joint, x, c), np.zeros(64))[0])
+        error = np.std(values) / math.sqrt(50)
+        assert abs(np.mean(values) - channels.information(joint)) < 4 * error + 1e-12
+
+
+def test_extremes_stay_finite():
+    s = np.random.default_rng(0).normal(size=(5, 5)) * 1e4
+    for op in (info_nce_bound, donsker_varadhan, smile, js):
+        value, back = op(s)
+        assert np.isfinite(value) and np.isfinite(back()).all()
+    big = 1e4 * np.eye(5)  # a large score of a pair must not enter the exponentials
+    assert nwj(big)[0] == 1e4 - math.exp(-1) and np.isfinite(nwj(big)[1]()).all()
+    for alpha in (0.01, 0.5, 1):
+        value, back = interpolated(s, np.zeros(5), alpha=alpha)
+        assert np.isfinite(value) and all(np.isfinite(d).all() for d in back())
+
+
+def test_one_pair_shows_nothing():
+    value, back = info_nce_bound(np.array([[7.0]]))
+    assert value == 0 and back() == 0
+
+
+@pytest.mark.parametrize("op", [info_nce_bound, nwj, js, donsker_varadhan, smile])
+def test_bad_scores(op):
+    with pytest.raises(ValueError, match=r"scores must be \(N, N\).*found shape \(2, 3\)"):
+        op(np.zeros((2, 3)))
+    with pytest.raises(ValueError, match=r"finite, found NaN or infinity in 1 places.*\(1, 0\)"):
+        op(np.array([[0, 1], [np.nan, 0]]))
+
+
+def test_bad_options():
+    s = np.zeros((3, 3))
+    with pytest.raises(ValueError, match=r"N >= 2, found shape \(1, 1\)"):
+        nwj(s[:1, :1])
+    with pytest.raises(ValueError, match="log_baseline must be 3 finite numbers"):
+        tuba(s, np.zeros(2))
+    with pytest.raises(ValueError, match="clip must be positive, found 0"):
+        smile(s, clip=0)
+    with pytest.raises(ValueError, match="alpha must be between 0 and 1, found 2"):
+        interpolated(s, np.zeros(3), alpha=2)
+    with pytest.raises(ValueError, match="rho must be between -1 and 1"):
+        gaussians.draw(3, 2, 1.0, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="nats must be"):
+        gaussians.correlation(-1, 2)
+    with pytest.raises(ValueError, match="flip must be a probability"):
+        channels.symmetric_channel(2)
