@@ -7,7 +7,7 @@ import json
 from dataclasses import fields
 from pathlib import Path
 
-from npssl.cli import command, cpc, pretraining, say
+from npssl.cli import command, cpc, pretraining, say, simcse
 from npssl.errors import FileError
 
 _MODELS = {"skip-gram": "SkipGram", "cbow": "CBOW"}
@@ -55,6 +55,7 @@ def add(commands):
         add_arguments(sub, class_name)
     pretraining.add(models)
     cpc.add(models)
+    simcse.add(models)
 
 
 def add_arguments(sub, class_name):

@@ -1,4 +1,4 @@
-"""Sentences as vectors: the mean of a BERT encoder's hidden states, of unit length.
+"""Sentences as vectors: the mean of a BERT encoder's hidden states, or [CLS], of unit length.
 
 Reimers & Gurevych, "Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks",
 EMNLP 2019, arXiv:1908.10084, section 3 (mean pooling).
@@ -15,7 +15,11 @@ import numpy as np
 from npssl.data.pairs import by_length
 from npssl.data.wordpiece import WordPiece
 from npssl.errors import FileError
+from npssl.files import whole_file
 from npssl.jobs.pretrained import load_pretrained
+
+POOLS = ("mean", "cls")
+_MODES = {"mean": "pooling_mode_mean_tokens", "cls": "pooling_mode_cls_token"}
 
 
 class SentenceEncoder:
@@ -25,6 +29,9 @@ class SentenceEncoder:
     ----------
     folder : path     with ``config.json``, ``model.safetensors`` and ``vocab.txt``
     longest : int     tokens of a sentence that are read, [CLS] and [SEP] counted
+    pool : "mean", "cls" or None
+        what stands for a sentence; None is what ``1_Pooling/config.json`` of the folder
+        says (as sentence-transformers and `save_pool` write it), and without it "mean"
 
     Raises
     ------
@@ -38,21 +45,34 @@ class SentenceEncoder:
     ``SentenceEncoder("all-MiniLM-L6-v2").embed(["A man plays a harp."])`` gives (1, 384).
     """
 
-    def __init__(self, folder, *, longest: int = 256):
+    def __init__(self, folder, *, longest: int = 256, pool: str | None = None):
         folder = Path(folder)
-        self.model, self.params = load_pretrained(folder)
-        if self.model.causal:
+        model, params = load_pretrained(folder)
+        if model.causal:
             raise FileError(folder / "config.json", "expected an encoder of the BERT kind")
-        self.tokenizer = WordPiece.read(folder / "vocab.txt", lowercase=_lowercase(folder))
-        if len(self.tokenizer) != self.model.vocab:
-            message = f"{len(self.tokenizer)} tokens, but the weights have {self.model.vocab}"
+        tokenizer = WordPiece.read(folder / "vocab.txt", lowercase=_lowercase(folder))
+        if len(tokenizer) != model.vocab:
+            message = f"{len(tokenizer)} tokens, but the weights have {model.vocab}"
             raise FileError(folder / "vocab.txt", message)
-        if not 3 <= longest <= self.model.context:
+        self.params = params
+        self._set(model, params.tree, tokenizer, longest, pool or _pool(folder))
+
+    @classmethod
+    def of(cls, model, p, tokenizer, *, longest: int = 256, pool: str = "mean") -> SentenceEncoder:
+        """The same from parts; ``p`` are the parameters of ``model``, as they are now."""
+        self = cls.__new__(cls)
+        self._set(model, p, tokenizer, longest, pool)
+        return self
+
+    def _set(self, model, p, tokenizer, longest, pool):
+        if not 3 <= longest <= model.context:
             raise ValueError(
-                f"longest must be 3 to the model's context of {self.model.context}, found {longest}"
+                f"longest must be 3 to the model's context of {model.context}, found {longest}"
             )
-        self.longest = longest
-        self._ready = self.model.ready(self.params.tree)
+        if pool not in POOLS:
+            raise ValueError(f"pool must be one of {', '.join(POOLS)}, found {pool!r}")
+        self.model, self.tokenizer, self.longest, self.pool = model, tokenizer, longest, pool
+        self._p, self._ready = p, model.ready(p)
 
     def embed(self, texts: Sequence[str], *, tokens: int = 2048, progress=None) -> np.ndarray:
         """The vector of each text, (n, D) float32, of unit length.
@@ -74,10 +94,13 @@ class SentenceEncoder:
                 row[: lengths[n]] = encoded[n]
             mask = np.arange(widest) < lengths[rows][:, None]
             h = self.model.encode(
-                self.params.tree, ids=ids, mask=None if mask.all() else mask, ready=self._ready
+                self._p, ids=ids, mask=None if mask.all() else mask, ready=self._ready
             )
-            mean = (h * mask[:, :, None]).sum(1) / lengths[rows][:, None].astype(np.float32)
-            out[rows] = mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
+            if self.pool == "cls":
+                one = h[:, 0]
+            else:
+                one = (h * mask[:, :, None]).sum(1) / lengths[rows][:, None].astype(np.float32)
+            out[rows] = one / np.maximum(np.linalg.norm(one, axis=1, keepdims=True), 1e-12)
             if progress is not None:
                 progress(len(rows))
         return out
@@ -92,3 +115,26 @@ def _lowercase(folder) -> bool:
         return bool(json.loads(path.read_text("utf-8")).get("do_lower_case", True))
     except (ValueError, AttributeError, RecursionError) as error:
         raise FileError(path, f"is not a JSON object ({error})") from None
+
+
+def save_pool(folder, pool: str, width: int) -> None:
+    """Write ``1_Pooling/config.json``: what stands for a sentence."""
+    told = {"word_embedding_dimension": width} | {m: k == pool for k, m in _MODES.items()}
+    Path(folder, "1_Pooling").mkdir(parents=True, exist_ok=True)
+    with whole_file(Path(folder, "1_Pooling", "config.json")) as file:
+        file.write(json.dumps(told, indent=1).encode() + b"\n")
+
+
+def _pool(folder) -> str:
+    """What ``1_Pooling/config.json`` says, where it stands; else "mean"."""
+    path = folder / "1_Pooling" / "config.json"
+    if not path.exists():
+        return "mean"
+    try:
+        told = json.loads(path.read_text("utf-8"))
+        found = [pool for pool, mode in _MODES.items() if told.get(mode)]
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise FileError(path, f"is not a JSON object ({error})") from None
+    if len(found) != 1:
+        raise FileError(path, f"expected one of {', '.join(_MODES.values())} to be true")
+    return found[0]

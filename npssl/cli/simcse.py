@@ -1,0 +1,123 @@
+"""``npssl train simcse``: an encoder of sentences from an encoder and a text."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+from pathlib import Path
+
+from npssl.cli import command, say
+from npssl.errors import FileError
+
+# flag: (type, choices, what it is); names and defaults are those of the job
+_FLAGS: dict[str, tuple] = {
+    "columns": (int, (1, 2, 3), "1: running text; 2, 3: lines of texts with tabs between them"),
+    "limit": (int, None, "sentences or lines at most"),
+    "pool": (str, ("mean", "cls"), "what stands for a sentence"),
+    "temperature": (float, None, "divides the cosines"),
+    "hard": (float, None, "nats on the score of a row's own contradiction"),
+    "rate": (float, None, "dropout: what makes two views of one sentence"),
+    "batch": (int, None, "texts in a batch"),
+    "epochs": (int, None, "passes over the texts"),
+    "lr": (float, None, "highest learning rate"),
+    "warmup": (float, None, "share of the steps up to it; then down to 0"),
+    "decay": (float, None, "weight decay"),
+    "longest": (int, None, "tokens of a text that are read"),
+    "every": (int, None, "steps between two measurements on STS-B dev"),
+    "keep": (str, ("best", "last"), "best by STS-B dev, or last"),
+    "seed": (int, None, "of all draws"),
+}
+
+
+def add(models):
+    """Describe the command; ``models`` are the sub-commands of ``npssl train``."""
+    from npssl.jobs.simcse import train_simcse
+
+    sub = command(
+        models,
+        "simcse",
+        run,
+        help="train an encoder of sentences by dropout noise, or by labelled partners (SimCSE)",
+        example="npssl train simcse --model wiki-bert --corpus wiki.txt --out wiki-simcse",
+    )
+    given = argparse.SUPPRESS
+    sub.add_argument(
+        "--model",
+        dest="encoder",  # "model" is the name of the command
+        default=given,
+        metavar="FOLDER",
+        help="config.json, model.safetensors, vocab.txt",
+    )
+    sub.add_argument("--corpus", nargs="+", default=given, metavar="FILE", help="files or folders")
+    defaults = inspect.signature(train_simcse).parameters
+    for flag, (kind, choices, what) in _FLAGS.items():
+        sub.add_argument(
+            "--" + flag,
+            type=kind,
+            choices=choices,
+            default=given,
+            metavar=None if choices else kind.__name__.upper(),
+            help=f"{what} (default: {defaults[flag].default})",
+        )
+    sub.add_argument(
+        "--same-mask",
+        action="store_true",
+        default=given,
+        help="the same dropout for both views: the ablation that should fail",
+    )
+    sub.add_argument("--out", metavar="FOLDER", help="default: a new folder in runs")
+    sub.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    sub.add_argument(
+        "--save-seconds", type=float, default=60.0, help="time between two checkpoints"
+    )
+
+
+def run(args) -> dict:
+    """Train, measure before and after, write a folder that ``npssl embed`` opens."""
+    from npssl.cli.train import free
+    from npssl.jobs.simcse import train_simcse
+
+    flags = (*_FLAGS, "encoder", "corpus", "same_mask")
+    given = {flag: getattr(args, flag) for flag in flags if hasattr(args, flag)}
+    if args.resume:
+        if args.out is None:
+            raise ValueError("--resume: expected --out FOLDER, the run to go on with")
+        given = _read_config(args.out) | given
+    for flag, name in (("model", "encoder"), ("corpus", "corpus")):
+        if name not in given:
+            raise ValueError(f"--{flag}: expected one, found none")
+    folder = Path(args.out) if args.out else free(Path("runs") / "simcse")
+    model, corpus = given.pop("encoder"), given.pop("corpus")
+    say(args, f"npssl: training simcse on {corpus} from {model} into {folder}")
+    scores = train_simcse(
+        corpus,
+        model,
+        **given,
+        run=folder,
+        resume=args.resume,
+        save_seconds=args.save_seconds,
+        progress=not args.json,
+    )
+    for part, after in scores["after"].items():
+        before = scores["before"][part]
+        told = ", ".join(f"{name} {before[name]:.3f} -> {after[name]:.3f}" for name in after)
+        say(args, f"STS-B {part}: {told}")
+    if not scores["after"]:
+        say(args, "no STS-B here to measure on: npssl data fetch stsb")
+    say(args, f"{folder}: for npssl embed --model {folder}")
+    return {"folder": str(folder), **scores}
+
+
+def _read_config(folder):
+    path = Path(folder) / "training" / "config.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileError(folder, "no run to resume: there is no training/config.json") from None
+    except ValueError as error:
+        raise FileError(path, f"not a readable configuration ({error})") from error
+    if not isinstance(found, dict) or found.pop("job", None) != "simcse":
+        raise FileError(path, "is not the configuration of a simcse run")
+    found["encoder"] = found.pop("folder", None)
+    return found
