@@ -72,9 +72,11 @@ from npssl.models.transformer import Transformer
 from npssl.params import Params
 from npssl.tasks.classify import Classify
 from npssl.tasks.cpc import NEGATIVES, Cpc
+from npssl.tasks.drlim import Drlim
 from npssl.tasks.fine_tune import Sentence, Similarity, Span, Tags
 from npssl.tasks.fine_tune_causal import CausalSentence
 from npssl.tasks.masked_lm import MaskedLM
+from npssl.tasks.metric_learning import LOSSES, MetricLearning
 from npssl.tasks.neural_ngram import NeuralNgram
 from npssl.tasks.next_sentence import Bert
 from npssl.tasks.next_token import NextToken
@@ -652,6 +654,27 @@ def _cpc(size, rng):
     return functional(task.loss, params), (params.flat,), {"x": x, "y": None}
 
 
+def _drlim(size, rng):
+    task = Drlim(size(1, 2), 6, hidden=size(1, 4), dim=size(1, 2), margin=9.0)
+    params = Params(task.spec(), rng, dtype=np.float64)
+    params.flat += 0.3 * rng.normal(size=params.flat.shape)
+    x, y = task.split(rng.normal(size=(size(2, 4), task.height, 6)), rng)
+    return functional(task.loss, params), (params.flat,), {"x": x, "y": y}
+
+
+def _metric_learning(kind):
+    """Images by a small perceptron, judged by this loss."""
+
+    def case(size, rng):
+        task = MetricLearning(kind, 2, "mlp", (size(3, 5),), dim=size(2, 4), miner="all")
+        params = Params(task.spec(), rng, dtype=np.float64)
+        params.flat += 0.3 * rng.normal(size=params.flat.shape)
+        x, y = task.split(rng.normal(size=(size(2, 3), 2 * size(1, 2), 2, 2)))
+        return functional(task.loss, params), (params.flat,), {"x": x, "y": y}
+
+    return case
+
+
 def _texts(size, rng, vocab):
     """Ids, segments and mask of some texts with padding behind them."""
     lengths = rng.integers(1, 5, size(1, 3))
@@ -729,5 +752,7 @@ MODELS: dict = {
     "causal_sentence": _causal_sentence,
     "cpc": _cpc,
     "simcse": _simcse,
+    "drlim": _drlim,
+    **{f"metric_learning[{kind}]": _metric_learning(kind) for kind in LOSSES},
     **{f"skip_gram[{objective}]": _skip_gram(objective) for objective in OBJECTIVES},
 }

@@ -1,0 +1,186 @@
+"""Metric learning on Omniglot: trained on some alphabets, judged on others.
+
+The figures: Recall@k and MAP@R of unseen characters, NMI and F1 of their clusters, and the
+20-way one-shot runs that come with the data.  While it trains, the alarms of
+`npssl.evaluation.alarms` look at the last batch.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+
+from npssl.data.omniglot import Characters, read_omniglot, read_one_shot
+from npssl.data.sets import path as find_set
+from npssl.evaluation.alarms import alarms, look
+from npssl.evaluation.retrieval import clustering, one_shot, retrieval
+from npssl.files import whole_file
+from npssl.jobs.pretraining import fit, positive
+from npssl.params import Params
+from npssl.tasks.metric_learning import MetricLearning, active_share
+from npssl.train import Run
+
+_BATCHES, _FIRST = 31, 32  # ends of seeds, which keep the streams of draws apart
+
+
+def train_metric(
+    loss: str = "triplet",
+    *,
+    encoder: str = "mlp",
+    widths: tuple[int, ...] | None = None,
+    dim: int = 64,
+    miner: str = "semi-hard",
+    classes: int = 16,
+    drawings: int = 4,
+    shift: int = 2,
+    steps: int = 1000,
+    lr: float = 1e-3,
+    seed: int = 0,
+    options: dict | None = None,
+    train: str | Path | None = None,
+    test: str | Path | None = None,
+    runs: str | Path | None = None,
+    run=None,
+    resume: bool = False,
+    save_seconds: float = 60.0,
+    progress: bool = True,
+) -> dict:
+    """Train an encoder of drawings, then judge it on alphabets that it has not seen.
+
+    Parameters
+    ----------
+    loss : str                  one of `npssl.tasks.metric_learning.LOSSES`
+    encoder, widths, dim, miner, options    see `npssl.tasks.metric_learning.MetricLearning`
+    classes, drawings : int     of a batch: characters, and drawings of each
+    shift : int                 drawings are moved by up to so many pixels while training
+    steps, lr                   of AdamW, with a tenth of warm-up and a straight line to 0
+    seed : int
+    train, test, runs : path, optional      archives; default: those of the set "omniglot"
+    run, resume, save_seconds, progress     as in `npssl.jobs.gpt.train_gpt`
+
+    Returns
+    -------
+    dict
+        ``recall@1``, ``recall@2``, ``recall@4``, ``recall@8``, ``map@r``, ``nmi``, ``f1``,
+        ``one_shot``, and ``alarms``; with a folder also in ``scores.json``.
+    """
+    positive(classes=classes, drawings=drawings, steps=steps, dim=dim)
+    if widths is None:
+        widths = (256,) if encoder == "mlp" else (32, 64)
+    task = MetricLearning(
+        loss, 28, encoder, tuple(widths), dim=dim, miner=miner, options=options or {}
+    )
+    config = {
+        "job": "metric", "loss": loss, "encoder": encoder, "widths": list(widths), "dim": dim,
+        "miner": miner, "classes": classes, "drawings": drawings, "shift": shift, "steps": steps,
+        "lr": lr, "seed": seed, "options": options or {},
+    }  # fmt: skip
+    source = Drawings(
+        read_omniglot(train or find_set("omniglot/small1")), classes, drawings, shift, seed
+    )
+    params = Params(task.spec(), np.random.default_rng([seed, _FIRST]))
+    every = max(1, steps // 20)
+
+    def watch(k, row):
+        if (k + 1) % every:
+            return {}
+        return {"alarms": [a._asdict() for a in signs(task, params, source(k), row["loss"])]}
+
+    log = run and Run(run, config, resume=resume, save_seconds=save_seconds)
+    with log or nullcontext():
+        fit(
+            task, source, params, steps=steps, lr=lr, warmup=None, decay=0.01, clip=None,
+            seed=seed, tokens=lambda t: t.shape[0] * t.shape[1], run=log or None,
+            progress=progress, watch=watch,
+        )  # fmt: skip
+        value = float(task.loss(params.tree, *task.split(source(steps)))[0])
+        told = signs(task, params, source(steps), value)
+        scores = judge(task, params, test, runs) | {"alarms": [a._asdict() for a in told]}
+        if run:
+            params.save(Path(run) / "model.npz")
+            with whole_file(Path(run) / "scores.json") as file:
+                file.write(json.dumps(scores, indent=1).encode() + b"\n")
+    return scores
+
+
+class Drawings:
+    """Batch k, (classes, drawings, 28, 28): a function of (seed, k) alone."""
+
+    def __init__(self, data: Characters, classes: int, drawings: int, shift: int, seed: int):
+        self.images, self.seed, self.shift = data.images, seed, shift
+        self.rows = [np.flatnonzero(data.label == c) for c in np.unique(data.label)]
+        fewest = min(map(len, self.rows))
+        if not 2 <= classes <= len(self.rows):
+            raise ValueError(f"classes: expected 2 to {len(self.rows)}, found {classes}")
+        if not 2 <= drawings <= fewest or drawings % 2:
+            raise ValueError(f"drawings: expected an even number up to {fewest}, found {drawings}")
+        if not 0 <= shift < 14:
+            raise ValueError(f"shift: expected 0 to 13 pixels, found {shift}")
+        self.classes, self.drawings = classes, drawings
+
+    def __call__(self, k: int) -> np.ndarray:
+        rng = np.random.default_rng([self.seed, k, _BATCHES])
+        chosen = rng.choice(len(self.rows), self.classes, replace=False)
+        rows = np.stack([rng.choice(self.rows[c], self.drawings, replace=False) for c in chosen])
+        s = self.shift
+        framed = np.pad(self.images[rows.ravel()], ((0, 0), (s, s), (s, s)))
+        corner = rng.integers(0, 2 * s + 1, (2, len(framed), 1, 1))
+        n, i, j = np.ogrid[: len(framed), :28, :28]
+        moved = framed[n, i + corner[0], j + corner[1]]
+        return moved.reshape(*rows.shape, 28, 28)
+
+
+def signs(task: MetricLearning, params: Params, t, loss: float) -> list:
+    """The alarms of one batch."""
+    x, y = task.split(t)
+    z = embed(task, params, x)
+    margin = candidates = active = None
+    if task.kind == "triplet":
+        margin = task.options.get("margin", 0.2)
+        active = active_share(z, y, margin=margin)
+        # a miner that finds nothing has a loss of 0, and softplus lies above its margin
+        margin = margin if task.options.get("form", "hinge") == "hinge" else None
+    elif task.kind in ("info-nce", "n-pair"):
+        candidates = len(t)
+    elif task.kind == "nt-xent":
+        candidates = 2 * len(t) - 1
+    return alarms(look(z), loss=loss, margin=margin, candidates=candidates, active=active)
+
+
+def embed(task: MetricLearning, params: Params, x) -> np.ndarray:
+    """Unit vectors of images (N, 28, 28), some at a time."""
+    parts = [task.embed(params.tree, x[i : i + 256])[0] for i in range(0, len(x), 256)]
+    z = np.concatenate(parts)
+    return z / np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12)
+
+
+def judge(task: MetricLearning, params: Params, test=None, runs=None) -> dict:
+    """The figures on unseen alphabets, and the mean of the one-shot runs."""
+    found = read_omniglot(test or find_set("omniglot/small2"))
+    z = embed(task, params, found.images)
+    shots = [
+        one_shot(embed(task, params, r.support), embed(task, params, r.test), r.answer)
+        for r in read_one_shot(runs or find_set("omniglot/runs"))
+    ]
+    figures = retrieval(z, found.label) | clustering(z, found.label, restarts=1)
+    return figures | {"one_shot": float(np.mean(shots))}
+
+
+FIGURES = ("recall@1", "recall@2", "recall@4", "recall@8", "map@r", "nmi", "f1", "one_shot")
+
+
+def table(rows: dict[str, list[dict]]) -> str:
+    """Mean and deviation over seeds of each figure, per cent, a line a loss."""
+    lines = ["".join(["loss      ", *(f"{name:>13}" for name in FIGURES)])]
+    for name, scores in rows.items():
+        cells = []
+        for figure in FIGURES:
+            values = [100 * s[figure] for s in scores]
+            deviation = np.std(values, ddof=1) if len(values) > 1 else math.nan
+            cells.append(f"{np.mean(values):6.1f} ± {deviation:4.1f}")
+        lines.append(f"{name:<10}" + "".join(f"{c:>13}" for c in cells))
+    return "\n".join(lines)
