@@ -11,6 +11,7 @@ from npssl.cli import command, say
 EXTRAS = {
     "weights": ("safetensors",),
     "data": ("pooch",),
+    "image": ("pillow",),
     "plot": ("matplotlib", "scikit-learn"),
     "bench": (
         *("gensim", "scipy", "psutil", "torch", "jax", "onnx", "onnxruntime"),
