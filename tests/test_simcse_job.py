@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from npssl.cli import main
-from npssl.data.labelled import Sentences
+from npssl.data.labelled import Sentences, read_stsb
 from npssl.data.wordpiece import SPECIALS, WordPiece
 from npssl.errors import FileError
 from npssl.evaluation.correlation import spearman
@@ -68,10 +68,13 @@ def test_the_folder_is_opened_by_embed_and_has_the_scores_that_were_told(place, 
 
 
 def test_the_best_by_dev_is_kept(place):
-    found = go(place)
+    found = go(place, run=place / "best")
     best = max(found["history"], key=lambda row: row["spearman"])
     assert found["after"]["dev"]["spearman"] == pytest.approx(best["spearman"])
     assert found["step"] == best["step"]
+    dev = read_stsb(place / "data" / "stsb" / "stsb-en-dev.csv")
+    again = measure(SentenceEncoder(place / "best", longest=16), dev)
+    assert again == pytest.approx(found["after"]["dev"], abs=1e-6)
 
 
 def test_a_run_goes_on_to_the_same_bytes(place, monkeypatch):

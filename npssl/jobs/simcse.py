@@ -35,7 +35,7 @@ from npssl.tasks.simcse import SimCSE
 from npssl.train import Run, gradient_step, state_of, train
 
 _ORDER, _FIRST = 21, 22  # ends of seeds, which keep the streams of draws apart
-_FIGURES = ("spearman", "alignment", "uniformity", "cosine")
+_FIGURES = ("spearman", "alignment", "uniformity", "cosine", "singular")
 SHORTEST, LONGEST = 5, 60  # words of a sentence that is taken from running text
 
 
@@ -160,16 +160,21 @@ def train_simcse(
                     best[:] = params.flat
             bar.update(done - bar.n)
             bar.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
-    kept = steps
-    if keep == "best" and "dev" in parts:
-        params.flat[:], kept = best, marks[int(seen[:, 0].argmax())]
+    n, after = len(marks) - 1, {}
+    if "dev" in parts:
+        if keep == "best":
+            n = int(seen[:, 0].argmax())
+            params.flat[:] = best
+        after["dev"] = dict(zip(_FIGURES, seen[n].tolist()))
+    if "test" in parts:
+        after["test"] = measure(here(), parts["test"])
     rows = zip(marks, seen.tolist()) if "dev" in parts else ()
     scores = {
         "texts": len(texts),
         "before": before,
-        "after": {part: measure(here(), data) for part, data in parts.items()},
-        "step": kept,
-        "history": [{"step": n, **dict(zip(_FIGURES, found))} for n, found in rows],
+        "after": after,
+        "step": marks[n],
+        "history": [{"step": k, **dict(zip(_FIGURES, found))} for k, found in rows],
     }
     if run:
         _save(Path(run), task, params, words, scores)

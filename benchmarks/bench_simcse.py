@@ -1,0 +1,78 @@
+"""SimCSE without labels: by dropout rate, and with the same mask twice.
+
+    python benchmarks/bench_simcse.py --model FOLDER
+    python benchmarks/bench_simcse.py --model FOLDER --limit 20000 --seeds 0 1 2 \
+        --rates 0 0.01 0.05 0.1 0.15 0.2 0.5
+
+Every run is what ``npssl train simcse`` does on sentences of Wikipedia.  FOLDER is an encoder
+of the BERT kind that was trained on text alone, such as one of ``npssl train bert``; one that
+was trained for sentences already has nothing to gain.  STS-B before and after, mean over
+seeds: Spearman of dev and test, and of test alignment, uniformity, the mean cosine and the
+share of the largest singular value.  The last parameters are kept unless ``--keep best``.
+"""
+
+import argparse
+import statistics
+
+import common
+
+from npssl.data.sets import path
+from npssl.jobs.simcse import train_simcse
+
+FIGURES = ("alignment", "uniformity", "cosine", "singular")
+
+
+def row(name, found):
+    """The figures of some seeds, as means; the range of test's."""
+    of = lambda part, figure: [f[part][figure] for f in found]
+    test = of("test", "spearman")
+    told = {"setting": name, "dev": statistics.mean(of("dev", "spearman"))}
+    told["test"] = statistics.mean(test)
+    told["range"] = f"{min(test):.3f}-{max(test):.3f}"
+    return told | {figure: statistics.mean(of("test", figure)) for figure in FIGURES}
+
+
+def main():
+    ask = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    ask.add_argument("--model", required=True, help="folder of an encoder")
+    ask.add_argument("--corpus", help="running text; default: the set enwiki-2018")
+    ask.add_argument("--rates", nargs="*", type=float, default=[0.1])
+    ask.add_argument("--seeds", nargs="+", type=int, default=[0])
+    ask.add_argument("--limit", type=int, default=2000)
+    ask.add_argument("--lr", type=float, default=3e-5)
+    ask.add_argument("--pool", choices=("mean", "cls"), default="mean")
+    ask.add_argument("--keep", choices=("best", "last"), default="last")
+    o = ask.parse_args()
+    corpus = o.corpus or path("enwiki-2018/enwiki.txt")
+    for part in ("dev", "test"):
+        path(f"stsb/{part}")  # rather now than after training
+    settings = [(f"rate {rate:g}", {"rate": rate}) for rate in o.rates]
+    settings.append(("same mask twice", {"same_mask": True}))
+    rows, runs = [], []
+    for name, setting in settings:
+        found = [
+            train_simcse(
+                corpus,
+                o.model,
+                limit=o.limit,
+                lr=o.lr,
+                pool=o.pool,
+                keep=o.keep,
+                seed=seed,
+                progress=False,
+                **setting,
+            )
+            for seed in o.seeds
+        ]
+        if not rows:
+            rows.append(row("before", [found[0]["before"]]))
+        rows.append(row(name, [f["after"] for f in found]))
+        runs.append({"setting": name, "seeds": found})
+        common.table(rows, list(rows[0]))
+        common.save("simcse", {"setting": vars(o), "rows": rows, "runs": runs})
+
+
+if __name__ == "__main__":
+    main()
