@@ -1,11 +1,14 @@
 """Mutual information: the optimal critic on known answers, bounds, corners, errors."""
 
+import json
 import math
 
 import numpy as np
 import pytest
 
+from npssl.cli import main
 from npssl.data import channels, gaussians
+from npssl.jobs.mi import train_mi
 from npssl.losses.mutual_information import (
     donsker_varadhan,
     info_nce_bound,
@@ -15,6 +18,9 @@ from npssl.losses.mutual_information import (
     smile,
     tuba,
 )
+from npssl.params import Params
+from npssl.tasks.mutual_information import CRITICS, ESTIMATES, MutualInformation
+from npssl.train import Run
 
 N, WIDTH, DRAWS = 128, 20, 200
 
@@ -122,3 +128,61 @@ def test_bad_options():
         gaussians.correlation(-1, 2)
     with pytest.raises(ValueError, match="flip must be a probability"):
         channels.symmetric_channel(2)
+
+
+SMALL = dict(width=3, batch=16, hidden=16, levels=(1, 2), steps=30, read=5, progress=False)
+
+
+@pytest.mark.parametrize("critic", CRITICS)
+@pytest.mark.parametrize("estimate", ESTIMATES)
+def test_scores_are_rows_by_columns(estimate, critic):
+    task = MutualInformation(2, 8, 4, critic, estimate)
+    rng = np.random.default_rng(0)
+    params = Params(task.spec(), rng, dtype=np.float64)
+    x, c = gaussians.draw(6, 2, 0.9, rng)
+    s = task.scores(params.tree, x, c)[0]
+    for i, j in ((0, 0), (1, 4), (5, 2)):  # row i is x_i, column j is c_j
+        one = task.scores(params.tree, x[i : i + 1], c[j : j + 1])[0]
+        assert abs(one[0, 0] - s[i, j]) < 1e-12
+    assert math.isfinite(task.read(params.tree, x, c))
+
+
+def test_a_trained_critic_approaches_the_optimal_one():
+    sizes = dict(width=2, batch=64, hidden=16, levels=(1,), steps=300, read=40)
+    found = train_mi(**sizes, lr=3e-3, progress=False)
+    level = found["levels"][0]
+    assert abs(level["mean"] - level["best_mean"]) < 0.15 and level["mean"] > 0.7
+
+
+def test_a_run_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
+    whole = train_mi("interpolated", **SMALL, run=tmp_path / "whole")
+    calls = []
+
+    def due(self):  # saved within the second level, stopped a step later
+        calls.append(self)
+        if len(calls) == 41:
+            raise KeyboardInterrupt
+        return len(calls) == 40
+
+    monkeypatch.setattr(Run, "due", due)
+    with pytest.raises(KeyboardInterrupt):
+        train_mi("interpolated", **SMALL, run=tmp_path / "cut")
+    monkeypatch.undo()
+    assert train_mi("interpolated", **SMALL, run=tmp_path / "cut", resume=True) == whole
+    assert json.loads((tmp_path / "cut" / "scores.json").read_text()) == whole
+
+
+def test_command(tmp_path, capsys):
+    options = "--estimate smile --width 2 --hidden 4 --batch 8 --steps 2 --read 1 --cubic --json"
+    assert main(["train", "mi", *options.split(), "--out", str(tmp_path / "a")]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [level["nats"] for level in found["levels"]] == [2, 4, 6, 8, 10]
+    assert main(["train", "mi", "--steps", "2", "--out", str(tmp_path / "b")]) == 2
+    assert "read must be at most the 2 steps" in capsys.readouterr().err
+
+
+def test_unknown_names():
+    with pytest.raises(ValueError, match="critic must be one of separable, concatenated"):
+        MutualInformation(critic="joint")
+    with pytest.raises(ValueError, match="estimate must be one of info-nce"):
+        MutualInformation(estimate="mine")

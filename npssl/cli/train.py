@@ -7,7 +7,7 @@ import json
 from dataclasses import fields
 from pathlib import Path
 
-from npssl.cli import command, cpc, metric, pretraining, say, simcse
+from npssl.cli import command, cpc, metric, mi, pretraining, say, simcse
 from npssl.errors import FileError
 
 _MODELS = {"skip-gram": "SkipGram", "cbow": "CBOW"}
@@ -57,6 +57,7 @@ def add(commands):
     cpc.add(models)
     simcse.add(models)
     metric.add(models)
+    mi.add(models)
 
 
 def add_arguments(sub, class_name):

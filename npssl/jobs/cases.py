@@ -77,6 +77,7 @@ from npssl.tasks.fine_tune import Sentence, Similarity, Span, Tags
 from npssl.tasks.fine_tune_causal import CausalSentence
 from npssl.tasks.masked_lm import MaskedLM
 from npssl.tasks.metric_learning import LOSSES, MetricLearning
+from npssl.tasks.mutual_information import CRITICS, ESTIMATES, MutualInformation
 from npssl.tasks.neural_ngram import NeuralNgram
 from npssl.tasks.next_sentence import Bert
 from npssl.tasks.next_token import NextToken
@@ -675,6 +676,19 @@ def _metric_learning(kind):
     return case
 
 
+def _mutual_information(estimate):
+    """Fixed networks, and any pairs."""
+
+    def case(size, rng):
+        task = MutualInformation(
+            size(1, 3), size(1, 4), size(1, 3), one_of(size, *CRITICS), estimate
+        )
+        x, c = rng.normal(size=(2, size(2, 4), task.width))
+        return _text_task(task, rng, (x, c))
+
+    return case
+
+
 def _texts(size, rng, vocab):
     """Ids, segments and mask of some texts with padding behind them."""
     lengths = rng.integers(1, 5, size(1, 3))
@@ -751,6 +765,7 @@ MODELS: dict = {
     },
     "causal_sentence": _causal_sentence,
     "cpc": _cpc,
+    **{f"mutual_information[{name}]": _mutual_information(name) for name in ESTIMATES},
     "simcse": _simcse,
     "drlim": _drlim,
     **{f"metric_learning[{kind}]": _metric_learning(kind) for kind in LOSSES},
