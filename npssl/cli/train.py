@@ -7,7 +7,7 @@ import json
 from dataclasses import fields
 from pathlib import Path
 
-from npssl.cli import command, cpc, metric, mi, pretraining, say, simcse
+from npssl.cli import command, cpc, drlim, metric, mi, pretraining, say, simcse
 from npssl.errors import FileError
 
 _MODELS = {"skip-gram": "SkipGram", "cbow": "CBOW"}
@@ -58,6 +58,7 @@ def add(commands):
     simcse.add(models)
     metric.add(models)
     mi.add(models)
+    drlim.add(models)
 
 
 def add_arguments(sub, class_name):
