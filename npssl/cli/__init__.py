@@ -17,6 +17,7 @@ COMMANDS = (
     "fill",
     "generate",
     "embed",
+    "retrieve",
     "finetune",
     "evaluate",
     "glue_mini",

@@ -68,7 +68,7 @@ def train_drlim(
     if len(t) < probe + 2:
         raise ValueError(f"probe: expected at most {len(t) - 2} of digit {digit}, found {probe}")
     kept, t = t[:probe], t[probe:]
-    task = Drlim(*t.shape[1:], hidden=hidden, near=near, margin=margin)
+    task = Drlim(t.shape[1], t.shape[2], hidden=hidden, near=near, margin=margin)
     config = {
         "job": "drlim", "digit": digit, "hidden": hidden, "near": near, "margin": margin,
         "batch": batch, "steps": steps, "lr": lr, "probe": probe, "seed": seed,
@@ -122,8 +122,9 @@ def draw(scores: dict, path) -> None:
     figure = Figure(figsize=(5, 4.4), layout="constrained")
     axes = figure.subplots()
     points, ring = np.array(scores["points"]), np.array(scores["map"])
-    dots = axes.scatter(*points.T[:2], c=scores["shifts"], cmap="twilight", s=6)
-    axes.plot(*np.concatenate([ring, ring[:1]]).T[:2], color="grey", linewidth=1)
+    dots = axes.scatter(points[:, 0], points[:, 1], c=scores["shifts"], cmap="twilight", s=6)
+    closed = np.concatenate([ring, ring[:1]])
+    axes.plot(closed[:, 0], closed[:, 1], color="grey", linewidth=1)
     axes.set(title=f"rank correlation of shift and distance: {scores['correlation']:.3f}")
     axes.set_aspect("equal")
     figure.colorbar(dots, label="shift, pixels")
