@@ -23,8 +23,7 @@ def test_every_step_holds(name):
 
 @pytest.mark.parametrize("name", OPS)
 def test_every_equation_of_the_docstring_has_its_step(name):
-    if name not in STEPS:
-        pytest.skip("no steps yet")
+    assert name in STEPS, "an op without executed steps"
     text = re.search(r"Derivation\n-+\n(.*?)(?=\n\w[\w ]*\n-{3,}\n)", getdoc(OPS[name]), re.S)[1]
     said = {int(n) for n in re.findall(r"(?: |\D)\((\d+)\) *$", text, re.M)}
     done = {step.number for step in run(STEPS[name], points=1).values()}

@@ -10,6 +10,7 @@ import importlib
 import json
 import os
 import sys
+from pathlib import Path
 
 COMMANDS = (
     "train",
@@ -72,6 +73,22 @@ def say(args, *lines):
     """Text for people: on standard output, or nowhere when a program asked for JSON."""
     if not args.json:
         print(*lines, flush=True)
+
+
+def run_config(folder, job) -> dict:
+    """The configuration that a run of ``job`` left in ``folder``, to go on with it."""
+    from npssl.errors import FileError
+
+    path = Path(folder) / "config.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileError(folder, "no run to resume: there is no config.json") from None
+    except ValueError as error:
+        raise FileError(path, f"not a readable configuration ({error})") from error
+    if not isinstance(found, dict) or found.pop("job", None) != job:
+        raise FileError(path, f"is not the configuration of a {job} run")
+    return found
 
 
 def main(argv=None):

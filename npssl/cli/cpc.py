@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import json
 from pathlib import Path
 
-from npssl.cli import command, say
-from npssl.errors import FileError
+from npssl.cli import command, run_config, say
 
 # flag: (type, choices, what it is); names and defaults are those of the job
 _FLAGS: dict[str, tuple] = {
@@ -67,7 +65,7 @@ def run(args) -> dict:
     if args.resume:
         if args.out is None:
             raise ValueError("--resume: expected --out FOLDER, the run to go on with")
-        given = _read_config(args.out) | given
+        given = run_config(args.out, "cpc") | given
     folder = Path(args.out) if args.out else free(Path("runs") / "cpc")
     say(args, f"npssl: training cpc on {given.get('data', 'speech')} into {folder}")
     scores = train_cpc(
@@ -87,16 +85,3 @@ def run(args) -> dict:
     except ImportError as error:
         say(args, f"{folder}: scores.json, model.npz; no picture: {error}")
     return {"folder": str(folder), **scores}
-
-
-def _read_config(folder):
-    path = Path(folder) / "config.json"
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FileError(folder, "no run to resume: there is no config.json") from None
-    except ValueError as error:
-        raise FileError(path, f"not a readable configuration ({error})") from error
-    if not isinstance(found, dict) or found.pop("job", None) != "cpc":
-        raise FileError(path, "is not the configuration of a cpc run")
-    return found

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import json
 from pathlib import Path
 
-from npssl.cli import command, say
-from npssl.errors import FileError
+from npssl.cli import command, run_config, say
 
 # flag: (type, choices, what it is); names and defaults are those of the jobs
 _SHARED: dict[str, tuple] = {
@@ -121,7 +119,7 @@ def run(args) -> dict:
     if args.resume:
         if args.out is None:
             raise ValueError("--resume: expected --out FOLDER, the run to go on with")
-        given = _read_config(args.out, name) | given
+        given = run_config(Path(args.out) / "training", name) | given
     folder = Path(args.out) if args.out else free(Path("runs") / name)
     corpus = given.pop("corpus", None) or str(documentation())
     say(args, f"npssl: training {name} on {corpus} into {folder}")
@@ -187,19 +185,6 @@ def _line(corpus):
 
     fits = (line for line in lines(corpus) if 8 <= len(line.split()) <= 20)
     return next(fits, "This is the first line of the text.")
-
-
-def _read_config(folder, name):
-    path = Path(folder) / "training" / "config.json"
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FileError(folder, "no run to resume: there is no training/config.json") from None
-    except ValueError as error:
-        raise FileError(path, f"not a readable configuration ({error})") from error
-    if not isinstance(found, dict) or found.pop("job", None) != name:
-        raise FileError(path, f"is not the configuration of a {name}")
-    return found
 
 
 def newest(name) -> Path:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import json
 from pathlib import Path
 
-from npssl.cli import command, say
-from npssl.errors import FileError
+from npssl.cli import command, run_config, say
 
 # flag: (type, choices, what it is); names and defaults are those of the job
 _FLAGS: dict[str, tuple] = {
@@ -83,7 +81,9 @@ def run(args) -> dict:
     if args.resume:
         if args.out is None:
             raise ValueError("--resume: expected --out FOLDER, the run to go on with")
-        given = _read_config(args.out) | given
+        before = run_config(Path(args.out) / "training", "simcse")
+        before["encoder"] = before.pop("folder", None)
+        given = before | given
     for flag, name in (("model", "encoder"), ("corpus", "corpus")):
         if name not in given:
             raise ValueError(f"--{flag}: expected one, found none")
@@ -107,17 +107,3 @@ def run(args) -> dict:
         say(args, "no STS-B here to measure on: npssl data fetch stsb")
     say(args, f"{folder}: for npssl embed --model {folder}")
     return {"folder": str(folder), **scores}
-
-
-def _read_config(folder):
-    path = Path(folder) / "training" / "config.json"
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FileError(folder, "no run to resume: there is no training/config.json") from None
-    except ValueError as error:
-        raise FileError(path, f"not a readable configuration ({error})") from error
-    if not isinstance(found, dict) or found.pop("job", None) != "simcse":
-        raise FileError(path, "is not the configuration of a simcse run")
-    found["encoder"] = found.pop("folder", None)
-    return found
