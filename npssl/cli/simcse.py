@@ -62,7 +62,7 @@ def add(models):
         "--same-mask",
         action="store_true",
         default=given,
-        help="the same dropout for both views: the ablation that should fail",
+        help="the same dropout for both views: the ablation of the paper",
     )
     sub.add_argument("--out", metavar="FOLDER", help="default: a new folder in runs")
     sub.add_argument("--resume", action="store_true", help="go on with the run in --out")

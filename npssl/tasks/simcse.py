@@ -50,7 +50,7 @@ class SimCSE:
     pool : "cls" or "mean"
     temperature : float > 0
     hard : float          nats added to the score of a row's own hard negative
-    same_mask : bool      the same dropout both times: the ablation that should fail
+    same_mask : bool      the same dropout both times: an ablation of the paper
     """
 
     encoder: Transformer
