@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -222,6 +223,19 @@ def test_a_class_is_graded(tmp_path, capsys):
         "e/relu.py": "crashed",
     }
     assert float(rows["a/relu.py"]["points"]) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no limit of memory there")
+def test_an_answer_that_fills_the_memory_costs_only_itself(tmp_path, capsys):
+    right, end = filled("relu"), "    return y, back"
+    endless = "    heap = []\n    while True: heap.append(bytearray(2**24))\n"
+    (tmp_path / "a.py").write_text(right.replace(end, endless + end))
+    (tmp_path / "b.py").write_text(right)
+    out = learn(capsys, "grade", tmp_path, "--limit", 30, "--memory", 1)[1]
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [r["verdict"] for r in rows] == ["wrong", "right"]
+    assert "MemoryError" in rows[0]["says"]
+    assert learn(capsys, "grade", tmp_path, "--memory", 0)[0] == 2
 
 
 def test_sets_as_files_and_notebooks(tmp_path, capsys):

@@ -43,6 +43,13 @@ def add(commands):
     sub.add_argument(
         "--limit", type=float, default=20.0, metavar="S", help="grade: seconds for each"
     )
+    sub.add_argument(
+        "--memory",
+        type=float,
+        default=2.0,
+        metavar="GIB",
+        help="grade: memory for each (Linux; inf: no limit)",
+    )
     sub.add_argument("--out", metavar="CSV", help="grade: file for the table")
 
 
@@ -139,10 +146,12 @@ def _grade(args):
 
     if not args.limit > 0:
         raise ValueError(f"--limit: expected more than 0 seconds, found {args.limit}")
+    if not args.memory > 0:
+        raise ValueError(f"--memory: expected more than 0 GiB, found {args.memory}")
     table, rows = io.StringIO(), []
     writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    for row in grade(args.target, args.limit):
+    for row in grade(args.target, args.limit, args.memory):
         rows.append(row)
         writer.writerow(row)
     if args.out:

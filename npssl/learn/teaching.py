@@ -70,11 +70,12 @@ def answers(file):
     return [cell for cell in cells if read_header(cell)]
 
 
-def grade(folder, limit=20.0):
+def grade(folder, limit=20.0, memory=2.0):
     """Mark everything below a folder; yields one row (`COLUMNS`) for each answer.
 
-    Each answer runs in a process of its own for at most ``limit`` seconds: a crash or an
-    endless loop costs that one.  It runs as you, with your rights: see docs/learn.md.
+    Each answer runs in a process of its own, for at most ``limit`` seconds and, where the
+    platform can refuse memory, with at most ``memory`` GiB: a crash, an endless loop or an
+    endless list costs that one.  It runs as you, with your rights: see docs/learn.md.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -94,7 +95,7 @@ def grade(folder, limit=20.0):
         for text in found:
             name, seed = read_header(text)
             begin = time.monotonic()
-            outcome = _apart(text, limit)
+            outcome = _apart(text, limit, memory)
             yield {
                 "submission": where,
                 "exercise": name,
@@ -104,7 +105,7 @@ def grade(folder, limit=20.0):
             }
 
 
-def _apart(text, limit):
+def _apart(text, limit, memory):
     """The mark of one answer, made in another process."""
     with tempfile.TemporaryDirectory() as home:
         file = Path(home, "answer.py")
@@ -112,7 +113,7 @@ def _apart(text, limit):
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
         child = subprocess.Popen(
-            [sys.executable, "-B", "-m", "npssl.learn.submission", str(file)],
+            [sys.executable, "-B", "-m", "npssl.learn.submission", str(file), str(memory)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
