@@ -233,6 +233,7 @@ def constant(lr: float) -> Schedule:
     >>> constant(0.1)(7)
     0.1
     """
+    _within("lr", lr)
     return lambda k: lr
 
 
@@ -243,6 +244,7 @@ def linear(lr: float, steps: int, floor: float = 0.0) -> Schedule:
     [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]
     """
     _spans(steps)
+    _within("lr", lr)
     return lambda k: floor + (lr - floor) * (1 - _share(k, 0, steps))
 
 
@@ -255,6 +257,7 @@ def warmup_linear(lr: float, warmup: int, steps: int) -> Schedule:
     [0.5, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0]
     """
     _spans(steps, warmup)
+    _within("lr", lr)
     return lambda k: lr * ((k + 1) / warmup if k < warmup else 1 - _share(k, warmup, steps))
 
 
@@ -270,6 +273,7 @@ def warmup_cosine(lr: float, warmup: int, steps: int, floor: float = 0.0) -> Sch
     arXiv:1608.03983, equation (5), without restarts.
     """
     _spans(steps, warmup)
+    _within("lr", lr)
 
     def at(k):
         if k < warmup:

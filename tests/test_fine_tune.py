@@ -526,9 +526,24 @@ def _changed(parts, part, **new):
     ("change", "options", "said"),
     [
         (lambda p: {"train": p["train"]}, {}, "a part 'dev'"),
-        (lambda p: {**p, "dev": _parts("tags")["dev"]}, {}, "dev holds Tagged, train Sentences"),
+        (
+            lambda p: {**p, "dev": _parts("tags")["dev"]},
+            {},
+            "texts with classes as in train, found Tagged in dev",
+        ),
         (lambda p: _changed(p, "train", y=p["train"].y + 1), {}, "classes 0 to 1, found 1 to 2"),
         (lambda p: _changed(p, "dev", classes=("yes", "no")), {}, "expected the classes"),
+        (
+            lambda p: {**p, "dev": _parts("score")["dev"]},
+            {},
+            "classes as in train, found .* scores",
+        ),
+        (
+            lambda p: {**_parts("score"), "dev": _parts("cosine")["dev"]},
+            {},
+            "texts .*, found pairs",
+        ),
+        (lambda p: p, {"lr": -1.0}, "lr: expected 0 <= lr"),
         (lambda p: p, {"pool": "max"}, "pool"),
         (lambda p: p, {"pool": "cosine"}, "pairs with scores"),
         (lambda p: p, {"longest": 33}, "context of 32, found 33"),
@@ -571,15 +586,18 @@ def test_a_broken_folder_is_told(weights, tmp_path):
         model.evaluate(_parts("tags")["dev"])
     head, told = load_arrays(out / "head.npz"), (out / "task.json").read_text()
     for wrong, said in (
-        ({"head.w": head["head.w"]}, "head.b: expected shape .*found None"),
+        ({"head.w": head["head.w"]}, r"head.npz: tensors missing \[.head.b.\]"),
         ({**head, "head.w": head["head.w"].T}, "head.w: expected shape"),
-        ({**head, "x": head["head.b"]}, "no head has: .'x'"),
+        ({**head, "head.w": head["head.w"] * np.float32("nan")}, "head.w: .* not finite"),
+        ({**head, "head.b": head["head.b"].astype(int)}, "head.b: .* found int64"),
+        ({**head, "x": head["head.b"]}, r"head.npz: .* unexpected \[.x.\]"),
     ):
         save_arrays(out / "head.npz", wrong)
         with pytest.raises(FileError, match=said):
             FineTuned.load(out)
     save_arrays(out / "head.npz", head)
-    for junk in ("{", "[]", "{}", told.replace('"classes"', '"klasses"')):
+    number = told.replace('"longest": 24', '"longest": "24"')
+    for junk in ("{", "[]", "{}", told.replace('"classes"', '"klasses"'), number):
         (out / "task.json").write_text(junk)
         with pytest.raises(FileError, match="task.json: does not tell"):
             FineTuned.load(out)
@@ -613,6 +631,57 @@ def test_the_commands(weights, tmp_path, capsys):
     assert "own files" in capsys.readouterr().err
     assert main(["finetune", "--model", out]) == 2
     assert "--task" in capsys.readouterr().err
+
+
+TEXTS, PAIRS = "sentence\tlabel\n", "sentence1\tsentence2\tscore\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.tsv", TEXTS + "a b\tyes\nc\n", "a.tsv: line 3: expected 2 columns, found 1"),
+        ("a.tsv", TEXTS + "a b\tyes\n\n", "a.tsv: line 3: expected 2 columns, found 1"),
+        ("a.tsv", TEXTS + "a\tyes\nb\t\n", "a.tsv: line 3: expected a label, found none"),
+        ("a.tsv", TEXTS, "a.tsv: holds no sentences"),
+        ("a.tsv", "", "a.tsv: is empty"),
+        ("a.tsv", PAIRS + "a\tb\tmuch\n", "a.tsv: line 2: expected a number, found 'much'"),
+        ("a.tsv", PAIRS + "a\tb\t1\n", "pairs with scores as in train, found texts"),
+        ("a.tsv", TEXTS + "a\tno\n", "dev.tsv: line 2: expected one of the classes no"),
+        ("a.conll", "a\tB-x\nb x\n", "a.conll: line 2: expected 'word TAB tag'"),
+        ("a.conll", "a\tO\n", "found texts with classes in dev"),
+        ("a.json", "{}", "a.json: data: is not as in SQuAD"),
+        ("a.txt", "a\n", "expected a name in .tsv, .conll or .json, found 'a.txt'"),
+        ("none/a.tsv", None, "a.tsv: no such file"),
+    ],
+)
+def test_broken_own_files_cost_one_line(name, text, said, weights, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    (tmp_path / "dev.tsv").write_text(TEXTS + "a\tyes\nb\tno\n")
+    model = ["--model", str(weights / "bert"), "--longest", "24"]
+    assert main(["finetune", "--train", name, "--dev", "dev.tsv", *model, "--out", "out"]) == 2
+    told = [line for line in capsys.readouterr().err.splitlines() if "compiling" not in line]
+    assert len(told) == 1 and told[0].startswith("npssl: ") and said in told[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_texts_without_a_known_sign_are_texts(weights):
+    """Empty ones, and such of unknown characters alone, can be learnt from and asked."""
+    strange = [("",), ("☃",), ("\u200b",), ("☃ " * 100,)]
+    for kind in ("classes", "score"):
+        parts, y = _parts(kind, 16), np.arange(4) % 2
+        parts["test"] = replace(parts["test"], texts=strange, y=y if kind == "classes" else y * 1.0)
+        model = fine_tune(parts, weights / "bert", epochs=1, **SETTINGS)
+        assert np.isfinite(model.predict(parts["test"])).all()
+    parts = _parts("tags", 16)
+    parts["test"] = Tagged([["\u200b", "☃", "a"], ["☃"]], [["O", "B-a", "O"], ["O"]])
+    model = fine_tune(parts, weights / "bert", epochs=1, **SETTINGS)
+    assert [len(tags) for tags in model.predict(parts["test"])] == [3, 1]
+    parts = _parts("span", 16)
+    parts["test"] = Questions([Question("1", "☃", "", ()), Question("2", "", "☃ a", (("☃", 0),))])
+    model = fine_tune(parts, weights / "bert", epochs=1, **SETTINGS)
+    assert model.predict(parts["test"])[0] == ""
 
 
 def test_glue_mini(weights, shared_data, capsys):

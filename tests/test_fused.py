@@ -214,3 +214,27 @@ def test_ops_on_rows(patch, op, options, lead):
     for a, b in zip(found, expected):
         assert a.shape == b.shape and a.dtype == b.dtype
         near(a, b)
+
+
+@pytest.mark.parametrize("kernels", ["0", "1"])
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (dict(ids=np.full((1, 2), 50)), "ids must be rows of the table, 0 to 49, found 50"),
+        (dict(ids=np.full((1, 2), -1)), "ids must be rows of the table, 0 to 49, found -1"),
+        (dict(ids=np.zeros((1, 2))), "ids must be whole numbers, found float64"),
+        (dict(ids=np.zeros(2, int)), r"ids must be \(B, T\) .* found shape \(2,\)"),
+        (dict(ids=np.zeros((1, 151), int)), "the context of 150, found shape .*151"),
+        (dict(segments=np.full((1, 2), 2)), "ids must be rows of the table, 0 to 1, found 2"),
+        (dict(segments=np.zeros((1, 3), int)), "segments must have the shape"),
+        (dict(mask=np.ones((2, 2), bool)), "mask must have the shape"),
+    ],
+)
+def test_bad_input_is_told_by_page_and_kernels(monkeypatch, kernels, wrong, said):
+    monkeypatch.setenv("NPSSL_NUMBA", kernels)
+    model = MODELS["bert"](0.0)
+    p = parameters(model, np.random.default_rng(0)).tree
+    given = dict(ids=np.zeros((1, 2), int)) | wrong
+    for run in (model, model.encode):
+        with pytest.raises(ValueError, match=said):
+            run(p, **given)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npssl.errors import FileError
-from npssl.params import ALIGN, Params, normal, ones, zeros
+from npssl.params import ALIGN, Params, normal, ones, save_arrays, zeros
 
 
 def spec():
@@ -71,6 +71,10 @@ def test_load_refuses_what_does_not_fit_and_changes_nothing(tmp_path, suffix):
         with pytest.raises(FileError, match=said):
             p.load(path)
         assert (p.flat == 1).all()
+    for a, said in ((np.ones(2, int), "a: .* found int64"), (np.array([1, np.nan]), "not finite")):
+        save_arrays(path, {"a": a, "b": np.ones(3)})
+        with pytest.raises(FileError, match=said):
+            Params(dict(a=ones(2), b=ones(3))).load(path)
     whole = path.read_bytes()
     for cut in (0, 1, 7, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:cut])

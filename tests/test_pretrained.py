@@ -73,6 +73,7 @@ def _edit(folder, change):
     save_arrays(folder / "model.safetensors", tensors)
 
 
+QUERY, KEY = (f"encoder.layer.0.attention.self.{n}.weight" for n in ("query", "key"))
 NAME = "encoder.layer.1.output.dense.weight"
 
 
@@ -81,6 +82,10 @@ NAME = "encoder.layer.1.output.dense.weight"
     [
         (lambda t: t.pop(NAME), f"{NAME}.*missing"),
         (lambda t: t.update({NAME: t[NAME][:-1]}), f"{NAME}.*expected shape"),
+        (
+            lambda t: t.update({QUERY: t[QUERY][:5], KEY: np.ones((7, 6))}),
+            f"{QUERY}.*expected shape",
+        ),
         (lambda t: t.update({NAME: t[NAME].astype(np.int32)}), f"{NAME}.*int32"),
         (lambda t: t.update({NAME: t[NAME] * np.float32("nan")}), f"{NAME}.*not finite"),
         (lambda t: t.update({"encoder.layer.2.x": np.ones(1)}), "encoder.layer.2.x"),
@@ -156,13 +161,46 @@ def test_hostile_files_are_refused(folder, junk):
         ("hidden_size", "6"),
         ("num_attention_heads", 4),
         ("hidden_act", "relu"),
+        ("hidden_act", ["gelu"]),
+        ("num_hidden_layers", 10**9),
+        ("vocab_size", 10**14),
+        ("vocab_size", True),
+        ("layer_norm_eps", 0.0),
+        ("position_embedding_type", "relative_key"),
     ],
 )
 def test_a_wrong_configuration_is_named(folder, key, value):
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, key: value}))
-    with pytest.raises(FileError, match="config.json"):
+    with pytest.raises(FileError, match="config.json|model.safetensors: .* expected shape"):
         load_pretrained(folder)
+
+
+@pytest.mark.parametrize("hidden", ["10", 0, True, 9.5])
+def test_a_wrong_width_of_gpt_is_named(tmp_path, hidden):
+    save_pretrained(tmp_path, KINDS["gpt2"], _params(KINDS["gpt2"]))
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "n_inner": hidden}))
+    with pytest.raises(FileError, match="config.json: n_inner"):
+        load_pretrained(tmp_path)
+
+
+def test_torn_headers_and_configurations_are_file_errors(folder):
+    """Random bytes of either file changed: it is refused in words, or harmless."""
+    rng, refused = np.random.default_rng(0), 0
+    for file, most in (("model.safetensors", 800), ("config.json", 200)):
+        whole = (folder / file).read_bytes()
+        for _ in range(300):
+            torn = bytearray(whole)
+            for at in rng.integers(0, most, 2) % len(whole):
+                torn[at] = rng.choice(list(b'0123456789"[]{},:- \xff'))
+            (folder / file).write_bytes(torn)
+            try:
+                load_pretrained(folder)
+            except FileError:
+                refused += 1
+        (folder / file).write_bytes(whole)
+    assert refused > 400
 
 
 @pytest.mark.parametrize("junk", [b"", b"\xff" * 8, b"\x08" + b"\0" * 7 + b"{}"])

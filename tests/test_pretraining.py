@@ -19,8 +19,9 @@ from npssl.jobs import bert, gpt, pretraining
 from npssl.jobs.bert import train_bert
 from npssl.jobs.gpt import train_gpt
 from npssl.models.transformer import gpt2
-from npssl.params import Params
+from npssl.params import Params, load_arrays
 from npssl.tasks.next_token import NextToken
+from npssl.train import Diverged
 
 BERT = dict(
     vocabulary=60, length=24, batch=4, steps=6, held=3, save_seconds=0, progress=False, seed=3
@@ -246,6 +247,16 @@ def test_another_configuration_is_refused(tmp_path, corpus):
         train_gpt(corpus, run=tmp_path / "run", resume=True, **options)
     with pytest.raises(FileError, match="no run to resume"):
         train_gpt(corpus, run=tmp_path / "none", resume=True, **GPT)
+
+
+@pytest.mark.parametrize("job, options", [(train_bert, BERT), (train_gpt, GPT)])
+def test_a_nan_names_step_and_tensor_and_the_last_checkpoint_stands(tmp_path, corpus, job, options):
+    given = options | dict(steps=8, clip=1e30, run=tmp_path / "run")
+    with np.errstate(all="ignore"), pytest.raises(Diverged, match=r"step \d: .*first in \w.*\[0"):
+        job(corpus, lr=1e36, **given)
+    state = load_arrays(tmp_path / "run" / "training" / "checkpoint.npz")
+    assert 1 <= state["steps"] < 8 and all(np.isfinite(a).all() for a in state.values())
+    assert not (tmp_path / "run" / "model.safetensors").exists()
 
 
 def test_bert_learns_more_than_frequencies(corpus):

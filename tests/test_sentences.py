@@ -71,6 +71,15 @@ def test_the_command(folder, tmp_path, capsys):
     assert np.array_equal(np.load(out), expected)
 
 
+def test_only_line_feeds_end_lines(folder, tmp_path):
+    (tmp_path / "in.txt").write_bytes("\ufeffa\u2028b\x0cc\r\n\nd".encode())
+    out = tmp_path / "out.npy"
+    said = ["embed", str(tmp_path / "in.txt"), "--model", str(folder), "--out", str(out)]
+    assert main([*said, "--longest", "8"]) == 0
+    expected = SentenceEncoder(folder, longest=8).embed(["a\u2028b\x0cc", "", "d"])
+    assert np.array_equal(np.load(out), expected)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -75,6 +75,25 @@ def say(args, *lines):
         print(*lines, flush=True)
 
 
+def read_lines(path) -> list[str]:
+    """The lines of a file of UTF-8; only line feeds end them, as for ``wc -l``."""
+    from npssl.errors import FileError
+
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise FileError(path, "no such file") from None
+    except UnicodeDecodeError as error:
+        raise FileError(path, "is not UTF-8", place=f"byte {error.start}") from None
+    return text.replace("\r\n", "\n").removesuffix("\n").split("\n") if text else []
+
+
+def writable(flag, path):
+    """Complain about an output for which there is no folder before anything is computed."""
+    if path and not Path(path).absolute().parent.is_dir():
+        raise ValueError(f"{flag}: no such folder {str(Path(path).parent)!r}")
+
+
 def run_config(folder, job) -> dict:
     """The configuration that a run of ``job`` left in ``folder``, to go on with it."""
     from npssl.errors import FileError
@@ -95,6 +114,8 @@ def main(argv=None):
     """Run one command; returns the exit status."""
     args = parser().parse_args(argv)
     try:
+        if (getattr(args, "seed", None) or 0) < 0:
+            raise ValueError(f"--seed: expected 0 or more, found {args.seed}")
         result = args.run(args)
         if args.json:
             print(json.dumps(result))

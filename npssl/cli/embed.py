@@ -1,9 +1,8 @@
 """``npssl embed``: a vector for each line of a file."""
 
 import time
-from pathlib import Path
 
-from npssl.cli import command, say
+from npssl.cli import command, read_lines, say, writable
 
 
 def add(commands):
@@ -30,20 +29,13 @@ def run(args):
     import numpy as np
     from tqdm import tqdm
 
-    from npssl.errors import FileError
     from npssl.files import whole_file
     from npssl.jobs.sentences import SentenceEncoder
 
     if not args.out.endswith(".npy"):
         raise ValueError(f"--out: expected a name in .npy, found {args.out!r}")
-    if not Path(args.out).absolute().parent.is_dir():
-        raise ValueError(f"--out: no such folder {str(Path(args.out).parent)!r}")
-    try:
-        lines = Path(args.file).read_bytes().decode("utf-8").splitlines()
-    except FileNotFoundError:
-        raise FileError(args.file, "no such file") from None
-    except UnicodeDecodeError as error:
-        raise FileError(args.file, "is not UTF-8", place=f"byte {error.start}") from None
+    writable("--out", args.out)
+    lines = read_lines(args.file)
     encoder = SentenceEncoder(args.model, longest=args.longest)
     start = time.perf_counter()
     with tqdm(total=len(lines), unit=" sentences", disable=args.json or None) as bar:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from npssl.cli import command, say
+from npssl.cli import command, say, writable
 
 
 def add(commands):
@@ -30,6 +30,7 @@ def run(args) -> dict:
     from npssl.files import whole_file
     from npssl.jobs.finetune import FineTuned
 
+    writable("--out", args.out)
     model = FineTuned.load(args.model)
     if args.file and args.task:
         raise ValueError("--file: expected a file or --task, found both")

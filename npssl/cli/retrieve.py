@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from npssl.cli import command, say
+from npssl.cli import command, read_lines, say
 
 
 def add(commands):
@@ -38,7 +36,7 @@ def run(args) -> dict:
     key = _vectors(args.vectors)
     lines = None
     if args.lines:
-        lines = Path(args.lines).read_text(encoding="utf-8").splitlines()
+        lines = read_lines(args.lines)
         if len(lines) != len(key):
             raise ValueError(f"--lines: expected {len(key)}, one a row, found {len(lines)}")
     if args.row is not None:

@@ -159,6 +159,8 @@ def read_tsv(path, *, classes: tuple[str, ...] | None = None) -> Sentences:
         if len(text) != len(header) - 1:
             message = f"expected {len(header)} columns, found {len(text) + 1}"
             raise FileError(path, message, place=_line(number))
+        if not last:
+            raise FileError(path, f"expected a {header[-1]}, found none", place=_line(number))
         texts.append(tuple(text))
         found.append(last if header[-1] == "label" else _score(path, last, number))
     return _sentences(path, texts, found, classes)
@@ -241,7 +243,10 @@ def _articles(path) -> list[tuple[str, list[Question]]]:
             for paragraph in article["paragraphs"]:
                 for asked in paragraph["qas"]:
                     place = f"question {asked['id']!r}"
-                    passage = paragraph["context"]
+                    question, passage = asked["question"], paragraph["context"]
+                    for text in (question, passage):
+                        if not isinstance(text, str):
+                            raise TypeError(f"expected a text, found {text!r}")
                     answers = tuple((a["text"], a["answer_start"]) for a in asked["answers"])
                     for text, start in answers:
                         if not text or start < 0 or passage[start : start + len(text)] != text:
@@ -251,7 +256,7 @@ def _articles(path) -> list[tuple[str, list[Question]]]:
                                 f"{passage[max(start, 0) :][: len(text)]!r}",
                                 place=place,
                             )
-                    rows.append(Question(str(asked["id"]), asked["question"], passage, answers))
+                    rows.append(Question(str(asked["id"]), question, passage, answers))
             articles.append((str(article.get("title", n)), rows))
     except (KeyError, TypeError, AttributeError) as error:
         message = f"is not as in SQuAD ({type(error).__name__}: {error})"
@@ -284,7 +289,7 @@ TASKS = (*labelled_text.TASKS, *_FILES, "squad-mini")
 def _text(path) -> str:
     try:
         with sets.open_any(path) as file:
-            text = file.read().decode("utf-8")
+            text = file.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise FileError(path, "is not UTF-8", place=f"byte {error.start}") from None
     text = text.replace("\r\n", "\n").removesuffix("\n")

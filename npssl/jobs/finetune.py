@@ -7,6 +7,7 @@ dev part is scored after each epoch, and the weights that were best there are ke
 from __future__ import annotations
 
 import json
+import operator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from npssl.errors import FileError
 from npssl.evaluation import metrics
 from npssl.evaluation.correlation import pearson, spearman
 from npssl.files import whole_file
-from npssl.jobs.pretrained import load_pretrained, save_pretrained
+from npssl.jobs.pretrained import load_pretrained, read_tensor, save_pretrained
 from npssl.jobs.pretraining import positive, read_tokenizer, save_tokenizer
 from npssl.models.transformer import Transformer
 from npssl.optim import AdamW, warmup_linear
@@ -178,7 +179,7 @@ class FineTuned:
         path = folder / "task.json"
         try:
             taught = json.loads(path.read_text("utf-8"))
-            kind, longest = taught["kind"], taught["longest"]
+            kind, longest = taught["kind"], operator.index(taught["longest"])
         except FileNotFoundError:
             raise FileError(path, "no such file: this is no folder of a fine-tuned model") from None
         except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -186,21 +187,13 @@ class FineTuned:
         encoder, inner, words = _open(folder, longest)
         try:
             task = _task(kind, encoder, taught)
+            if not all(isinstance(n, str) for n in taught.get("classes") or taught.get("tags", ())):
+                raise TypeError("names of classes and tags are strings")
         except (ValueError, KeyError, TypeError) as error:
             raise FileError(path, f"does not tell what was fine-tuned ({error!r})") from None
-        params, base = Params(task.spec()), _base(task)
-        head = load_arrays(folder / "head.npz")
-        for name, view in params.views.items():
-            given = inner.views.get(name.removeprefix(f"{base}."))
-            if not name.startswith(f"{base}."):
-                given = head.pop(name, None)
-                if given is None or given.shape != view.shape:
-                    found = None if given is None else given.shape
-                    message = f"expected shape {view.shape}, found {found}"
-                    raise FileError(folder / "head.npz", message, place=name)
-            view[...] = given
-        if head:
-            raise FileError(folder / "head.npz", f"tensors that no head has: {sorted(head)}")
+        params, path = Params(task.spec()), folder / "head.npz"
+        inside = {f"{_base(task)}.{name}": a for name, a in inner.views.items()}
+        params.fill(load_arrays(path) | inside, path)
         return cls(task, params, words, taught)
 
 
@@ -438,12 +431,18 @@ def _fit(parts):
     for name in ("train", "dev"):
         if name not in parts or not len(parts[name]):
             raise ValueError(f"data: expected a part {name!r} with at least one example")
-    train = parts["train"]
+    told = _kind_of(parts["train"])
     for name, part in parts.items():
-        if type(part) is not type(train):
-            raise ValueError(
-                f"data: {name} holds {type(part).__name__}, train {type(train).__name__}"
-            )
+        if (found := _kind_of(part)) != told:
+            raise ValueError(f"data: expected {told} as in train, found {found} in {name}")
+
+
+def _kind_of(part) -> str:
+    """What a part holds, in words."""
+    if not isinstance(part, Sentences):
+        return type(part).__name__
+    texts = "pairs" if any(len(text) == 2 for text in part.texts) else "texts"
+    return f"{texts} with {'scores' if part.classes is None else 'classes'}"
 
 
 def _taught(name, train, causal, pool) -> dict:
@@ -526,14 +525,10 @@ def _pooler(params, folder):
     path = Path(folder) / "model.safetensors"
     found = load_arrays(path)
     for ours, theirs in (("pool.w", "pooler.dense.weight"), ("pool.b", "pooler.dense.bias")):
-        given = found.get(theirs, found.get(f"bert.{theirs}"))
-        if given is not None:
+        name = theirs if theirs in found else f"bert.{theirs}"
+        if name in found:
             view = params.views[ours]
-            if given.shape != view.shape:
-                raise FileError(
-                    path, f"expected shape {view.shape}, found {given.shape}", place=theirs
-                )
-            view[...] = given.T
+            view[...] = read_tensor(path, found, name, view.shape, ours == "pool.w")
 
 
 def _write(path, what):

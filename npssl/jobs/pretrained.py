@@ -19,7 +19,7 @@ import numpy as np
 from npssl.errors import FileError
 from npssl.files import whole_file
 from npssl.models.transformer import Transformer
-from npssl.params import Params, load_arrays, save_arrays
+from npssl.params import Params, leaves, load_arrays, save_arrays
 
 # Tensors that are no weights of the encoder: buffers, and heads of other tasks.
 _OTHERS = re.compile(
@@ -54,21 +54,22 @@ def load_pretrained(folder) -> tuple[Transformer, Params]:
     model = _model(folder / "config.json")
     path = folder / "model.safetensors"
     found = {re.sub(r"^(bert|transformer)\.", "", k): a for k, a in load_arrays(path).items()}
-    params = Params(model.spec())
+    if model.depth > len(found):  # before so many blocks are made
+        message = f"tells of {model.depth} blocks, but {path.name} has {len(found)} tensors"
+        raise FileError(folder / "config.json", message)
+    shapes = {name: leaf.shape for name, leaf in leaves(model.spec())}
+    parts: dict[str, list[np.ndarray]] = {}
     table = _names(model)
     for ours, (theirs, transposed) in table.items():
-        parts = [_tensor(path, found, name, transposed) for name in theirs]
-        whole = parts[0] if len(parts) == 1 else np.concatenate(parts, -1)
-        view = params.views[ours]
-        if whole.shape != view.shape:
-            expected = view.shape[::-1] if transposed and len(theirs) == 1 else view.shape
-            raise FileError(
-                path, f"expected shape {expected}, found {found[theirs[0]].shape}", place=theirs[0]
-            )
-        view[...] = whole
+        *rows, width = shapes[ours]
+        shape = (*rows, width // len(theirs))
+        parts[ours] = [read_tensor(path, found, name, shape, transposed) for name in theirs]
     known = {name for theirs, _ in table.values() for name in theirs}
     if extra := sorted(n for n in set(found) - known if not _OTHERS.match(n)):
         raise FileError(path, f"tensors that a model of this kind does not have: {extra[:5]}")
+    params = Params(model.spec())  # memory is asked for when all of it fits
+    for ours, several in parts.items():
+        np.concatenate(several, -1, out=params.views[ours])
     return model, params
 
 
@@ -100,13 +101,7 @@ def load_heads(folder, task, encoder: Params) -> tuple[Any, Params]:
     head = _HEAD | ({table: ("words.table", False)} if own else {})
     for theirs, (ours, transposed) in head.items():
         view = params.views[ours.removeprefix("words.")]
-        whole = _tensor(path, found, theirs, transposed)
-        if whole.shape != view.shape:
-            expected = view.shape[::-1] if transposed else view.shape
-            raise FileError(
-                path, f"expected shape {expected}, found {found[theirs].shape}", place=theirs
-            )
-        view[...] = whole
+        view[...] = read_tensor(path, found, theirs, view.shape, transposed)
     return task, params
 
 
@@ -161,13 +156,17 @@ def save_pretrained(folder, model: Transformer, params: Params, *, heads=None) -
         file.write(json.dumps(config, indent=1).encode())
 
 
-def _tensor(path, found, name, transposed):
+def read_tensor(path, found, name, shape, transposed):
+    """A tensor ``name`` of theirs, ``found`` in ``path``, as an array of this shape of ours."""
     if name not in found:
         raise FileError(path, "this tensor is missing", place=name)
     a = found[name]
     if not np.issubdtype(a.dtype, np.floating):
         raise FileError(path, f"expected floating-point numbers, found {a.dtype}", place=name)
-    a = a.astype(np.float32)
+    expected = shape[::-1] if transposed else shape
+    if a.shape != expected:
+        raise FileError(path, f"expected shape {expected}, found {a.shape}", place=name)
+    a = a.astype(np.float32, copy=False)
     if not np.isfinite(a).all():
         raise FileError(path, "has values that are not finite", place=name)
     return a.T if transposed else a
@@ -255,17 +254,19 @@ def _model(path) -> Transformer:
             value = (1e-12 if kind == "bert" else 1e-5) if value is None else value
             if not isinstance(value, float) or not 0 < value < math.inf:
                 raise FileError(path, f"expected a positive number, found {value!r}", place=theirs)
-        elif not isinstance(value, int) or isinstance(value, bool) or value < least:
+        elif type(value) is not int or value < least:
             raise FileError(path, f"expected a whole number, found {value!r}", place=theirs)
         given[ours] = value
     form = config.get("hidden_act" if kind == "bert" else "activation_function", "gelu_new")
-    if form not in _FORMS:
+    if not isinstance(form, str) or form not in _FORMS:
         raise FileError(path, f"expected one of {', '.join(_FORMS)}, found {form!r}", place="GELU")
     if config.get("position_embedding_type", "absolute") != "absolute":
         raise FileError(path, "expected 'absolute'", place="position_embedding_type")
     if kind == "gpt2":
         given |= dict(norm_first=True, norm_embeddings=False, causal=True)
-        given["hidden"] = config.get("n_inner")
+        given["hidden"] = hidden = config.get("n_inner")
+        if hidden is not None and (type(hidden) is not int or hidden < 1):
+            raise FileError(path, f"expected a whole number, found {hidden!r}", place="n_inner")
     try:
         return Transformer(**given, form=_FORMS[form])
     except ValueError as error:

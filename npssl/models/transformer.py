@@ -191,16 +191,7 @@ class Transformer:
         y : (B, T, D)
         back : dy (B, T, D), g -> None
         """
-        if ids.ndim != 2 or ids.shape[1] > self.context:
-            raise ValueError(
-                f"ids must be (B, T) with T at most the context of {self.context}, "
-                f"found shape {ids.shape}"
-            )
-        if segments is not None and not self.segments:
-            raise ValueError("segments were given, but this transformer has no table of segments")
-        for name, a in (("segments", segments), ("mask", mask)):
-            if a is not None and a.shape != ids.shape:
-                raise ValueError(f"{name} must have the shape {ids.shape} of ids, found {a.shape}")
+        self._check(p, ids, segments, mask)
         if (rows := self._packed(p, ids, mask)) is not None:
             return self._fast(p, rows, ids, segments, mask, rng)
         T = ids.shape[1]
@@ -240,6 +231,7 @@ class Transformer:
 
         ``ready``: what `ready` made of ``p``, for many calls with parameters that stay.
         """
+        self._check(p, ids, segments, mask)
         if (rows := self._packed(p, ids, mask)) is not None:
             ready = ready or [None] * self.depth
             return self._fast(p, rows, ids, segments, mask, None, ready)[0]
@@ -248,6 +240,22 @@ class Transformer:
     def ready(self, p):
         """The matrices of ``p`` as the kernels read them; None where the page is taken."""
         return [packed.panels(b) for b in p.blocks] if packed.fits(p, self.heads) else None
+
+    def _check(self, p, ids, segments, mask):
+        """Raise where ids, segments or mask do not fit the tables; kernels would not notice."""
+        if ids.ndim != 2 or ids.shape[1] > self.context:
+            raise ValueError(
+                f"ids must be (B, T) with T at most the context of {self.context}, "
+                f"found shape {ids.shape}"
+            )
+        if segments is not None and not self.segments:
+            raise ValueError("segments were given, but this transformer has no table of segments")
+        for name, a in (("segments", segments), ("mask", mask)):
+            if a is not None and a.shape != ids.shape:
+                raise ValueError(f"{name} must have the shape {ids.shape} of ids, found {a.shape}")
+        _check_ids(p.token, ids)
+        if segments is not None:
+            _check_ids(p.segment, segments)
 
     def _packed(self, p, ids, mask):
         """How `npssl.models.packed` lays out these sequences; None where the page is taken."""
@@ -261,9 +269,6 @@ class Transformer:
 
         ``ready``: of each block, or None, its matrices; then there is no way back.
         """
-        _check_ids(p.token, ids)
-        if segments is not None:
-            _check_ids(p.segment, segments)
         (B, T), H = ids.shape, self.width
         where = np.arange(B * T) if mask is None else np.flatnonzero(mask)
         whole = len(where) == B * T
