@@ -45,6 +45,17 @@ def _classes(label, x, name="label"):
     return label
 
 
+def _by_class(label):
+    """An order that puts classes together; in it, each row's class from 0 on; their sizes.
+
+    >>> [a.tolist() for a in _by_class(np.array([7, 3, 7]))]
+    [[1, 0, 2], [0, 1, 1], [1, 2]]
+    """
+    _, kind, size = np.unique(label, return_inverse=True, return_counts=True)
+    order = np.argsort(kind, kind="stable")
+    return order, np.ascontiguousarray(kind[order], np.int64), size
+
+
 def _positive(**numbers):
     """Each a finite number above 0."""
     for name, a in numbers.items():

@@ -117,11 +117,11 @@ def info_nce(
 
 def _tiled(query, key, tau, symmetric, n):
     """The same in O((N + M) d) memory."""
-    from npssl.kernels.pairwise import pull, sums
+    from npssl.kernels.pairwise import Pairs
 
     N, M = len(query), len(key)
-    rows = sums(query, key, 1 / tau)
-    columns = sums(key, query, 1 / tau) if symmetric else np.zeros(M, np.float32)
+    pairs = Pairs(query, key, scale=1 / tau)
+    rows, columns = pairs.sums()
     own = np.einsum("ij,ij->i", query, key[:N]) / np.float32(tau)
     surprise = (rows + columns) / 2 if symmetric else rows
     value = np.float32((surprise - own).sum(dtype=float) / n)
@@ -130,10 +130,9 @@ def _tiled(query, key, tau, symmetric, n):
         w = float(dvalue) / n
         one = np.full(N, w / 2 if symmetric else w, np.float32)
         two = np.full(M, w / 2 if symmetric else 0, np.float32)
-        dquery = pull(query, key, 1 / tau, rows, one, columns, two)[0]
-        dkey = pull(key, query, 1 / tau, columns, two, rows, one)[0]
-        dquery -= w * key[:N]
-        dkey[:N] -= w * query
-        return dquery / tau, dkey / tau
+        dquery, dkey = pairs.pull(rows, one, columns, two)
+        dquery -= (w / tau) * key[:N]
+        dkey[:N] -= (w / tau) * query
+        return dquery, dkey
 
     return value, back

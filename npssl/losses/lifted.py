@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from npssl.kernels import fast
 from npssl.layers.distance import distance
 from npssl.layers.log_sum_exp import log_sum_exp
-from npssl.losses.expected import _classes, _embeddings, _positive, _reduction
+from npssl.losses.expected import _by_class, _classes, _embeddings, _positive, _reduction
 
 
 def lifted(x, *, label, margin: float = 1.0, reduction: str = "mean"):
@@ -77,6 +78,8 @@ def lifted(x, *, label, margin: float = 1.0, reduction: str = "mean"):
     label = _classes(label, x)
     _positive(margin=margin)
     _reduction(reduction)
+    if len(x) >= 256 and fast(x):
+        return _tiled(x, label, float(margin), reduction)
     same = label[:, None] == label
     i, j = np.nonzero(np.triu(same, 1))
     n = max(1, len(i)) if reduction == "mean" else 1
@@ -95,5 +98,31 @@ def lifted(x, *, label, margin: float = 1.0, reduction: str = "mean"):
         dD[i, j] += dJ
         one, two = back_distance(dD)
         return one + two
+
+    return value, back
+
+
+def _tiled(x, label, margin, reduction):
+    """The same in O(N d) memory; each pair is met by both of its ends."""
+    from npssl.kernels.pairwise import DIFFERENT, ROOT, Pairs
+
+    order, kind, size = _by_class(label)
+    if len(size) < 2:
+        return np.float32(0), lambda dvalue=1.0: np.zeros_like(x)
+    z = (x - x.mean(0))[order]  # short vectors keep the digits of their distances
+    n = max(1, int((size * (size - 1) // 2).sum())) if reduction == "mean" else 1
+    pairs = Pairs(z, kind=ROOT, label=kind)
+    near = pairs.sums(DIFFERENT)[0]
+    r = near + np.float32(margin)
+    squares, share = pairs.excess(r)
+    value = np.float32(squares.sum() / (4 * n))
+
+    def back(dvalue=1.0):
+        w = float(dvalue) / n
+        dz = pairs.pull(near, (share * w).astype(np.float32), which=DIFFERENT)
+        dz += pairs.excess_pull(r, w)
+        dx = np.empty_like(x)
+        dx[order] = dz
+        return dx
 
     return value, back

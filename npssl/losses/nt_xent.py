@@ -94,19 +94,19 @@ def nt_xent(x, y, *, temperature: float = 0.5, reduction: str = "mean"):
 
 def _tiled(z, tau, n):
     """The same in O(N d) memory."""
-    from npssl.kernels.pairwise import OTHERS, pull, sums
+    from npssl.kernels.pairwise import OTHERS, Pairs
 
     N = len(z) // 2
-    partner = np.concatenate([z[N:], z[:N]])
-    total = sums(z, z, 1 / tau, which=OTHERS)
-    own = np.einsum("ij,ij->i", z, partner) / np.float32(tau)
-    value = np.float32((total - own).sum(dtype=float) / n)
+    pairs = Pairs(z, scale=1 / tau)
+    total = pairs.sums(OTHERS)[0]
+    own = np.einsum("ij,ij->i", z[:N], z[N:]) / np.float32(tau)
+    value = np.float32((total.sum(dtype=float) - 2 * own.sum(dtype=float)) / n)
 
     def back(dvalue=1.0):
-        w = np.full(2 * N, float(dvalue) / n, np.float32)
-        dz = pull(z, z, 1 / tau, total, w, total, w, which=OTHERS)[0]
-        dz -= 2 * w[:, None] * partner
-        dz /= tau
+        w = float(dvalue) / n
+        dz = pairs.pull(total, np.full(2 * N, w, np.float32), which=OTHERS)
+        dz[:N] -= (2 * w / tau) * z[N:]
+        dz[N:] -= (2 * w / tau) * z[:N]
         return dz[:N], dz[N:]
 
     return value, back

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from npssl.kernels import fast
 from npssl.layers.distance import squared_distance
 from npssl.layers.log_sum_exp import log_sum_exp
-from npssl.losses.expected import _classes, _embeddings, _positive, _reduction
+from npssl.losses.expected import _by_class, _classes, _embeddings, _positive, _reduction
 
 
 def soft_nearest_neighbor(
@@ -85,6 +86,8 @@ def soft_nearest_neighbor(
     _reduction(reduction)
     given = np.asarray(temperature)
     tau = given if np.iscomplexobj(given) else given.astype(x.real.dtype)
+    if len(x) >= 256 and fast(x):
+        return _tiled(x, given, label, -1 if entangle else 1, reduction)
     other = ~np.eye(len(x), dtype=bool)
     same = (label[:, None] == label) & other
     counted = same.any(1)
@@ -101,5 +104,34 @@ def soft_nearest_neighbor(
         ds = back_all(w) - back_mates(w)  # (3)
         one, two = back_distance(-ds / tau)  # (4)
         return one + two, ((ds * D).sum() / np.square(tau)).astype(given.dtype)  # (5)
+
+    return value, back
+
+
+def _tiled(x, given, label, sign, reduction):
+    """The same in O(N d) memory.
+
+    The value is a function of x / temperature^(1/2) alone, so by Euler's theorem
+    dtemperature = -<x, dx> / (2 temperature).
+    """
+    from npssl.kernels.pairwise import OTHERS, SAME, SQUARE, Pairs
+
+    tau = float(given)
+    order, kind, size = _by_class(label)
+    z = (x - x.mean(0))[order]  # short vectors keep the digits of their distances
+    counted = (size > 1)[kind]
+    n = max(1, int(counted.sum())) if reduction == "mean" else 1
+    pairs = Pairs(z, scale=1 / tau, kind=SQUARE, label=kind)
+    every, mates = pairs.sums(OTHERS)[0], pairs.sums(SAME)[0]
+    value = np.float32(sign * (every - mates)[counted].sum(dtype=float) / n)
+
+    def back(dvalue=1.0):
+        w = counted * np.float32(sign * float(dvalue) / n)
+        dz = pairs.pull(every, w, which=OTHERS)
+        dz += pairs.pull(mates, -w, which=SAME)
+        dx = np.empty_like(x)
+        dx[order] = dz
+        dtau = -np.einsum("ij,ij->", z, dz, dtype=float) / (2 * tau)
+        return dx, np.asarray(dtau, given.dtype)
 
     return value, back

@@ -97,7 +97,7 @@ def sup_con(x, *, label, temperature: float = 0.1, reduction: str = "mean"):
 
 def _tiled(x, label, tau, reduction):
     """The same in O(N d) memory; what pulls is a matter of the sums of classes."""
-    from npssl.kernels.pairwise import OTHERS, pull, sums
+    from npssl.kernels.pairwise import OTHERS, Pairs
 
     _, kind, size = np.unique(label, return_inverse=True, return_counts=True)
     mates = size[kind] - 1
@@ -106,13 +106,15 @@ def _tiled(x, label, tau, reduction):
     of_class = np.zeros((len(size), x.shape[1]))
     np.add.at(of_class, kind, x)
     mean = ((of_class[kind] - x) / np.maximum(mates, 1)[:, None]).astype(x.dtype)
-    total = sums(x, x, 1 / tau, which=OTHERS)
+    pairs = Pairs(x, scale=1 / tau)
+    total = pairs.sums(OTHERS)[0]
     pulled = np.einsum("ij,ij->i", x, mean) / np.float32(tau)
     value = np.float32((total - pulled)[counted].sum(dtype=float) / n)
 
     def back(dvalue=1.0):
         w = counted * np.float32(float(dvalue) / n)
-        dx = pull(x, x, 1 / tau, total, w, total, w, which=OTHERS)[0]
-        return (dx - 2 * w[:, None] * mean) / np.float32(tau)
+        dx = pairs.pull(total, w, which=OTHERS)
+        dx -= (2 / tau * w)[:, None] * mean
+        return dx
 
     return value, back
