@@ -1,5 +1,6 @@
 """The documentation site: built without a warning, and nothing is fetched when it is opened."""
 
+import inspect
 import re
 import shutil
 import subprocess
@@ -7,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from npssl.jobs.cases import CASES
 
 ROOT = Path(__file__).resolve().parent.parent
 FETCHED = re.compile(
@@ -17,7 +20,7 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    for name in ("sphinx", "myst_parser", "furo", "latex2mathml"):
+    for name in ("sphinx", "myst_parser", "furo", "latex2mathml", "numpydoc"):
         pytest.importorskip(name, reason="needs the extra 'docs'")
     source, out = tmp_path_factory.mktemp("docs"), tmp_path_factory.mktemp("site")
     for part in ("docs", "npssl"):  # pages are written beside the source: not into this tree
@@ -33,6 +36,22 @@ def test_every_op_has_its_page(site):
     text = (site / "code" / "layers" / "norm.html").read_text("utf-8")
     assert "layernorm" in text and "complex step" in text and "Derivation" in text
     assert "The steps, executed" in text and "tilt" in text
+    for section in ("Parameters", "Returns", "Keeps", "Derivation", "Raises", "References"):
+        assert f"<strong>{section}</strong>" in text
+    entry = r"<li><p><code[^>]*><span class=.pre.>eps</span></code> :"
+    assert re.search(entry, text), "parameters are no list"
+
+
+def test_docstrings_of_ops_list_the_arguments_that_there_are(monkeypatch):
+    pytest.importorskip("numpydoc", reason="needs the extra 'docs'")
+    monkeypatch.syspath_prepend(ROOT / "docs" / "_ext")
+    from api import MARK, TOLD, Docstring
+
+    for op in CASES:
+        doc = Docstring(TOLD.sub(rf"\1 {MARK} ", inspect.getdoc(op)))
+        told = [name.strip() for p in doc["Parameters"] for name in p.name.split(",")]
+        assert sorted(told) == sorted(inspect.signature(op).parameters), op.__name__
+        assert doc["Returns"] and doc["Derivation"] and doc["Keeps"], op.__name__
 
 
 def test_pages_fetch_nothing(site):

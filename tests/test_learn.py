@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import os
+import pathlib
+import re
 import sys
 
 import numpy as np
@@ -261,3 +263,10 @@ def test_sets_as_files_and_notebooks(tmp_path, capsys):
     capsys.readouterr()
     out = learn(capsys, "grade", file.parent)[1]
     assert [r["verdict"] for r in csv.DictReader(io.StringIO(out))] == ["wrong", "right"]
+
+
+def test_the_number_of_exercises_that_the_pages_tell():
+    root = pathlib.Path(__file__).resolve().parent.parent
+    told = re.findall(r"exercises: (\d+) ", (root / "README.md").read_text("utf-8"))
+    told += re.findall(r"\d+ of (\d+) done", (root / "docs" / "learn.md").read_text("utf-8"))
+    assert len(told) > 1 and {int(n) for n in told} == {len(PATH)}

@@ -1,6 +1,8 @@
 """Hidden words filled in and texts gone on with, from folders on the disk."""
 
 import json
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,7 +11,9 @@ import npssl
 from npssl.cli import main
 from npssl.errors import FileError
 from npssl.jobs import prompting
-from npssl.params import load_arrays, save_arrays
+from npssl.models.decoding import extend
+from npssl.models.transformer import gpt2
+from npssl.params import Params, load_arrays, save_arrays
 
 pytest.importorskip("safetensors", reason="needs the extra 'weights'")
 
@@ -87,6 +91,47 @@ def test_a_text_goes_on(models):
         write("")
     with pytest.raises(ValueError, match="none of its tokens is known"):
         write("☃☃")
+
+
+@pytest.mark.parametrize("make", [gpt2, partial(gpt2, norm_first=False, norm_embeddings=True)])
+@pytest.mark.parametrize("cuts", [(7,), (1, 1, 1, 1, 1, 1, 1), (3, 1, 2, 1)])
+def test_reading_on_is_reading_at_once(make, cuts):
+    model = make(11, 12, 2, 3, 7, segments=2)
+    params = Params(model.spec(), np.random.default_rng(0), dtype=np.float64)
+    params.flat += 0.3 * np.random.default_rng(1).standard_normal(params.flat.shape)
+    ids = np.random.default_rng(2).integers(0, 11, (2, 7))
+    past, rows, at = None, [], 0
+    for n in cuts:
+        h, past = extend(model, params.tree, ids[:, at : at + n], past)
+        rows.append(h)
+        at += n
+    assert past[0].shape == (2, 2, 3, 7, 4)
+    expected = model.encode(params.tree, ids=ids)
+    np.testing.assert_allclose(np.concatenate(rows, 1), expected, rtol=1e-12, atol=1e-12)
+    with pytest.raises(ValueError, match="context of 7, found 8"):
+        extend(model, params.tree, ids[:, :1], past)
+    with pytest.raises(ValueError, match="found 11"):
+        extend(model, params.tree, np.full((1, 1), 11))
+    with pytest.raises(ValueError, match="causal"):
+        extend(replace(model, causal=False), params.tree, ids)
+
+
+@pytest.mark.parametrize("kernels", ["0", "1"])
+def test_what_is_kept_changes_no_token(models, kernels, monkeypatch):
+    """Up to the edge of the context, 16, and over it; against reading all anew each time."""
+    monkeypatch.setenv("NPSSL_NUMBA", kernels)
+    write = npssl.TextGenerator(models / "gpt")
+    p, words, context = write.params.tree, write.tokenizer, write.model.context
+    for text, seed in (("T", 0), ("The cat sees the", 1), ("The dog sees the cat. The", 2)):
+        ids, rng = words.encode(text).tolist(), np.random.default_rng(seed)
+        for _ in range(40):
+            h = write.model.encode(p, ids=np.array([ids[-context:]]))[0, -1]
+            scores = (p.token @ h).astype(np.float64)
+            if (unknown := getattr(words, "unk_id", None)) is not None:
+                scores[unknown] = -np.inf
+            ids.append(prompting._draw(scores, 0.8, None, 0.95, rng))
+        options = dict(tokens=40, temperature=0.8, top_p=0.95, seed=seed)
+        assert write(text, **options) == words.decode(ids)
 
 
 def test_draws_keep_to_their_set():

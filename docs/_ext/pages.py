@@ -1,12 +1,14 @@
 """A page for each module: what it holds, how its gradients check, and the source itself.
 
-Ops and losses get a table with what `npssl check` finds; the derivation stands in the
-docstring, right above the code that it derives.
+Ops and losses get a table with what `npssl check` finds; docstrings are read by numpydoc
+(`api.py`), and the source follows without them.
 """
 
 import ast
 import re
 from pathlib import Path
+
+import api
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = {
@@ -78,24 +80,23 @@ def _room(room, title, init, files):
 
 
 def _page(file, up):
-    tree = ast.parse(file.read_text("utf-8"))
+    source = file.read_text("utf-8")
+    tree = ast.parse(source)
     path = file.relative_to(ROOT).as_posix()
-    lines = [f"# {file.stem.replace('_', ' ')}", "", f"`{path}`", ""]
-    lines += [*_first_lines(file), ""]
+    lines = [f"# {file.stem.replace('_', ' ')}", "", f"`{path}`", "", *_first_lines(file), ""]
     public = [
         node
         for node in tree.body
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
     ]
-    if public:
-        lines += ["| name | what it is |", "|---|---|"]
-        for node in public:
-            told = (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ")
-            lines.append(f"| `{node.name}` | {_plain(told)} |")
-        lines.append("")
     if file.parent.name in CHECKED:
         lines += _checks([node.name for node in public])
-    lines += [f"```{{literalinclude}} {up}/{path}", ":language: python", "```", ""]
+    shown = []
+    for node in public:
+        told, nodes = api.section(node, source)
+        lines, shown = lines + told, shown + nodes
+    told = "Docstrings stand above; numbers behind `#` are those of the equations there."
+    lines += ["## Source", "", told, "", "````python", api.without(source, shown), "````", ""]
     if file.parent.name in CHECKED:
         lines += _steps([node.name for node in public], up)
     return "\n".join(lines)
@@ -125,16 +126,7 @@ def _checks(names):
 
 def _first_lines(file):
     told = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or ""
-    return [_plain(told.split("\n\n")[0])]
-
-
-def _plain(text):
-    """Text of a docstring that Markdown should leave alone, but for its code."""
-    text = text.replace("``", "`")
-    parts = text.split("`")
-    for i in range(0, len(parts), 2):
-        parts[i] = re.sub(r"([\\*_<>\[\]|$#])", r"\\\1", parts[i])
-    return "`".join(parts).replace("\n", " ")
+    return api.markdown(told.split("\n"))
 
 
 def _steps(names, up):

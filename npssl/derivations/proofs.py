@@ -6,6 +6,8 @@ Every expectation is a sum over a small table, hence exact.
 import numpy as np
 
 from npssl.derivations.steps import FACT, gradient, sigmoid, slope, softplus
+from npssl.layers import norm as layers
+from npssl.losses import cross_entropy as losses
 
 N, K = 3, 3  # samples of which one belongs to the context; values of x and of c
 PLACES = np.stack(np.meshgrid(*[np.arange(K)] * N, indexing="ij"), -1).reshape(-1, N)
@@ -129,4 +131,46 @@ def log_partition(rng):
     yield 5, objective(-np.log(Z)), "<=", objective(c)
 
 
-STEPS = (information, pmi, log_partition)
+def cross_entropy(rng):
+    """Predicted minus observed."""
+    s, q = rng.normal(size=5), rng.dirichlet(np.ones(5))
+    value, back = losses.cross_entropy(s, target=q)
+    Z = np.exp(s).sum()
+    p = np.exp(s) / Z
+    yield 1, p.sum(), "=", 1
+    yield 2, value, "=", -(q @ np.log(p))
+    yield 2, -(q @ np.log(p)), "=", np.log(Z) - q @ s
+    yield 3, gradient(lambda s: np.log(np.exp(s).sum()) - q @ s, s), "=", p - q
+    yield 3, back(1.0), "=", p - q
+    dp = -q / p
+    yield FACT, p * (dp - p @ dp), "=", p - q
+
+
+def layernorm(rng):
+    """The gradient has no part along the constant vector, and next to none along xhat."""
+    x, gain, bias, dy = rng.normal(size=(4, 6))
+    eps = 1e-3
+    dx = layers.layernorm(x, gain, bias, eps=eps)[1](dy)[0]
+    s = 1 / np.sqrt(x.var() + eps)
+    xhat, u = s * (x - x.mean()), gain * dy
+    yield 1, dx, "=", s * (u - u.mean() - xhat * (xhat * u).mean())
+    yield 2, dx.sum(), "=", s * (6 * u.mean() - 6 * u.mean() - xhat.sum() * (xhat * u).mean())
+    yield 2, dx.sum(), "=", 0
+    yield 3, np.square(xhat).mean(), "=", 1 - eps * s**2
+    yield 4, xhat @ dx, "=", s * (xhat @ u) * eps * s**2
+
+
+def language_model(rng):
+    """The surprise of a text is the sum of those of its tokens; the product is no loss."""
+    joint = rng.dirichlet(np.ones(8)).reshape(2, 2, 2)  # of all texts of three tokens
+    first = joint.sum((1, 2))
+    second = joint.sum(2) / first[:, None]
+    third = joint / joint.sum(2, keepdims=True)
+    yield 1, joint, "=", first[:, None, None] * second[:, :, None] * third
+    terms = -np.log(first)[:, None, None] - np.log(second)[:, :, None] - np.log(third)
+    yield 2, -np.log(joint), "=", terms
+    yield FACT, -np.log(joint), ">=", 0
+    yield FACT, -joint, "<=", 0
+
+
+STEPS = (information, pmi, log_partition, cross_entropy, layernorm, language_model)

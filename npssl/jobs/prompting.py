@@ -15,6 +15,7 @@ import numpy as np
 from npssl.errors import FileError
 from npssl.jobs.pretrained import load_heads, load_pretrained
 from npssl.jobs.pretraining import read_tokenizer
+from npssl.models.decoding import extend
 from npssl.tasks.masked_lm import MaskedLM
 
 
@@ -154,11 +155,16 @@ def continuation(
         raise ValueError("text: expected at least one token, found none")
     if all(i == unknown for i in ids):
         raise ValueError("text: none of its tokens is known to the model")
-    rng, ready = np.random.default_rng(seed), decoder.ready(p)
+    rng, context = np.random.default_rng(seed), decoder.context
+    ready = decoder.ready(p) if len(ids) + tokens > context else None
+    seen, past = 0, None
     for _ in range(tokens):
-        seen = np.array([ids[-decoder.context :]], np.int32)
-        h = decoder.encode(p, ids=seen, ready=ready)[0, -1]
-        scores = (p.token @ h).astype(np.float64)
+        if len(ids) <= context:
+            h, past = extend(decoder, p, np.array([ids[seen:]], np.int32), past)
+            seen = len(ids)
+        else:  # each token stands at another place than before: all is computed anew
+            h = decoder.encode(p, ids=np.array([ids[-context:]], np.int32), ready=ready)
+        scores = (p.token @ h[0, -1]).astype(np.float64)
         if unknown is not None:
             scores[unknown] = -np.inf
         ids.append(_draw(scores, temperature, top_k, top_p, rng))
@@ -170,6 +176,8 @@ def _draw(scores, temperature, top_k, top_p, rng) -> int:
         return int(scores.argmax())
     share = np.exp((scores - scores.max()) / temperature)
     share /= share.sum()
+    if top_k is None and top_p is None:
+        return int(rng.choice(len(share), p=share))
     order = np.argsort(-share, kind="stable")[:top_k]
     if top_p is not None:  # the first is always kept
         order = order[: 1 + int(np.searchsorted(share[order].cumsum(), top_p))]
