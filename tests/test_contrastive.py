@@ -21,6 +21,7 @@ from npssl.losses.n_pair import n_pair
 from npssl.losses.nt_xent import nt_xent
 from npssl.losses.pair import pair
 from npssl.losses.sampled_softmax import sampled_softmax
+from npssl.losses.semi_hard_triplet import semi_hard_triplet
 from npssl.losses.siglip import siglip
 from npssl.losses.soft_nearest_neighbor import soft_nearest_neighbor
 from npssl.losses.sup_con import sup_con
@@ -284,6 +285,7 @@ SINGLE = {
     "lifted": lambda x, y: lifted(x, label=y),
     "triplets": lambda x, y: triplet(x, index=all_triplets(x, y)),
     "active triplets": lambda x, y: triplet(x, index=all_triplets(x, y), reduction="active"),
+    "semi-hard": lambda x, y: semi_hard_triplet(x, label=y),
     "soft triplets": lambda x, y: triplet(x, index=semi_hard(x, y), form="softplus"),
     "uniformity": lambda x, y: uniformity(x),
     "same": lambda x, y: pair(x, index=same_label(y), same=np.ones(len(same_label(y)))),
@@ -340,7 +342,9 @@ def test_no_corner_gives_nan(corner, dtype):
 
 
 @pytest.mark.parametrize("label", ["nobody's mate"])
-@pytest.mark.parametrize("loss", ["sup_con", "soft_nearest_neighbor", "lifted", "triplets", "same"])
+@pytest.mark.parametrize(
+    "loss", ["sup_con", "soft_nearest_neighbor", "lifted", "triplets", "semi-hard", "same"]
+)
 def test_no_positive_pair_costs_nothing(loss, label, rng):
     value, back = SINGLE[loss](rng.normal(size=(6, 3)), LABELS[label])
     grads = back()
@@ -350,7 +354,7 @@ def test_no_positive_pair_costs_nothing(loss, label, rng):
 
 def test_one_class_only(rng):
     x, y = rng.normal(size=(6, 3)), LABELS["one class"]
-    for loss in ("soft_nearest_neighbor", "lifted", "triplets"):
+    for loss in ("soft_nearest_neighbor", "lifted", "triplets", "semi-hard"):
         value, back = SINGLE[loss](x, y)
         grads = back()
         near(value, 0)
@@ -529,6 +533,8 @@ T = np.array([[0, 1, 2]])
         ("label must be 4 whole numbers", lambda: sup_con(X, label=Y.astype(float))),
         ("label must be 4 whole numbers", lambda: lifted(X, label=Y[:, None])),
         ("margin must be a positive number, found -1", lambda: lifted(X, label=Y, margin=-1)),
+        ("margin must be a positive number", lambda: semi_hard_triplet(X, label=Y, margin=0)),
+        ("label must be 4 whole", lambda: semi_hard_triplet(X, label=Y[:3])),
         ("margin must be a positive number", lambda: triplet(X, index=T, margin=0)),
         ("index must be rows of x, 0 to 3, found 0 to 4", lambda: triplet(X, index=T * 2)),
         (r"index must be whole numbers \(n, 3\)", lambda: triplet(X, index=T[:, :2])),

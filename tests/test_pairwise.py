@@ -12,6 +12,7 @@ from npssl.losses.info_nce import info_nce
 from npssl.losses.lifted import lifted
 from npssl.losses.n_pair import n_pair
 from npssl.losses.nt_xent import nt_xent
+from npssl.losses.semi_hard_triplet import semi_hard_triplet
 from npssl.losses.soft_nearest_neighbor import soft_nearest_neighbor
 from npssl.losses.sup_con import sup_con
 
@@ -174,6 +175,31 @@ def test_sums_and_pulls_of_two_sets(seed, n, m, d, block, scale):
         assert np.abs(dx - wanted).max() <= bound
 
 
+@pytest.mark.parametrize("n, d, classes", [(150, 8, 9), (300, 24, 40), (400, 3, 2), (128, 5, 256)])
+def test_semi_hard_tiles_are_the_page_where_arithmetic_is_exact(n, d, classes):
+    """Small whole numbers with mean 0: distances are exact, and many are equal."""
+    rng = np.random.default_rng(n)
+    x = rng.integers(-3, 4, (n, d))
+    x = np.concatenate([x, -x])
+    label = rng.integers(0, classes, 2 * n)
+    for reduction in ("mean", "sum"):
+        options = {"label": label, "margin": 1.5, "reduction": reduction}
+        value, back = semi_hard_triplet(x.astype(np.float32), **options)
+        page, page_back = semi_hard_triplet(x.astype(float), **options)
+        assert page > 0 and value.dtype == np.float32
+        assert abs(value - page) <= 1e-6 * page
+        assert np.abs(back(-2.0) - page_back(-2.0)).max() <= 2e-6 * np.abs(page_back(-2.0)).max()
+
+
+def test_semi_hard_tiles_differ_by_rounding_only():
+    x, label = _unit(1000, 40), _label(1000)
+    (value, back), (page, page_back) = (
+        semi_hard_triplet(a, label=label) for a in (x, x.astype(float))
+    )
+    assert abs(value - page) <= 1e-5 * page
+    assert np.linalg.norm(back() - page_back()) <= 0.05 * np.linalg.norm(page_back())
+
+
 def test_threads_change_no_byte():
     x, label, before = _unit(531, 64), _label(531), numba.get_num_threads()
     found = []
@@ -184,6 +210,7 @@ def test_threads_change_no_byte():
             nt_xent(x, x[::-1].copy()),
             info_nce(x, x[::-1].copy(), symmetric=True),
             lifted(x, label=label),
+            semi_hard_triplet(x, label=label),
         ):
             gradient = back()
             parts = gradient if isinstance(gradient, tuple) else (gradient,)

@@ -48,6 +48,7 @@ from npssl.losses.negative_sampling import negative_sampling
 from npssl.losses.nt_xent import nt_xent
 from npssl.losses.pair import pair
 from npssl.losses.sampled_softmax import sampled_softmax
+from npssl.losses.semi_hard_triplet import semi_hard_triplet
 from npssl.losses.siglip import siglip
 from npssl.losses.soft_nearest_neighbor import soft_nearest_neighbor
 from npssl.losses.squared_error import squared_error
@@ -286,6 +287,18 @@ def _triplet(x, *, index, margin, form, reduction):
     return _mean(each[each > 0], "mean") if reduction == "active" else _mean(each, reduction)
 
 
+def _semi_hard_triplet(x, *, label, margin, reduction):
+    D = (x[:, None] - x).square().sum(2)
+    terms = []
+    for a in range(len(x)):
+        for p in range(len(x)):
+            if a != p and label[a] == label[p]:
+                far = torch.tensor(label != label[a]) & (D[a] > D[a, p]) & (D[a] < D[a, p] + margin)
+                if far.any():
+                    terms.append(D[a, p] - D[a][far].min() + margin)
+    return _mean(torch.stack(terms), reduction) if terms else 0 * x.sum()
+
+
 def _debiased_info_nce(query, key, *, temperature, prior, reduction):
     e, n = (query @ key.mT / temperature).exp(), len(key) - 1
     own = e.diagonal()
@@ -438,6 +451,7 @@ THEIRS = {
     lifted: _lifted,
     n_pair: _n_pair,
     triplet: _triplet,
+    semi_hard_triplet: _semi_hard_triplet,
     debiased_info_nce: _debiased_info_nce,
     pair: _pair,
     siglip: _siglip,

@@ -58,6 +58,7 @@ from npssl.losses.negative_sampling import negative_sampling
 from npssl.losses.nt_xent import nt_xent
 from npssl.losses.pair import pair
 from npssl.losses.sampled_softmax import sampled_softmax
+from npssl.losses.semi_hard_triplet import semi_hard_triplet
 from npssl.losses.siglip import siglip
 from npssl.losses.soft_nearest_neighbor import soft_nearest_neighbor
 from npssl.losses.squared_error import squared_error
@@ -365,6 +366,11 @@ def _triplet(size, rng):
     return (x,), {"margin": one_of(size, 0.2, 2.0), **options}
 
 
+def _semi_hard_triplet(size, rng):
+    x, options = _classified(size, rng)
+    return (x,), {"margin": one_of(size, 0.2, 2.0), **options}
+
+
 def _debiased_info_nce(size, rng):
     n, width = size(0, 5), size(1, 4)
     query, key = rng.normal(size=(n, width)), rng.normal(size=(n + size(0, 3), width))
@@ -488,6 +494,7 @@ CASES = {
     lifted: _lifted,
     n_pair: _n_pair,
     triplet: _triplet,
+    semi_hard_triplet: _semi_hard_triplet,
     debiased_info_nce: _debiased_info_nce,
     pair: _pair,
     siglip: _siglip,
