@@ -21,6 +21,7 @@ import time
 
 import common
 import mistakes
+import mistakes_measuring
 import mutants
 import numpy as np
 import peer_rules
@@ -35,8 +36,8 @@ SETS = ("tuning", "measuring")
 BROKEN = ("wrong", "not deterministic")
 
 
-def sizes(rng):
-    return lambda low, high: int(rng.integers(low, high + 1))
+def sizes(rng, top=None):
+    return lambda low, high: int(rng.integers(low, max(low, min(high, top or high)) + 1))
 
 
 def example(op, mutant, seeds):
@@ -44,9 +45,9 @@ def example(op, mutant, seeds):
     for seed in seeds:
         rng = np.random.default_rng(seed)
         arrays, options = CASES[op](sizes(rng), rng)
-        if any((a.ndim and min(a.shape) < 2) or a.size < 3 for a in arrays):
+        if any(a.ndim and (min(a.shape) < 2 or a.size < 3) for a in arrays):
             continue
-        if differs(op, mutant.function, arrays, options):
+        if differs(op, mutant, arrays, options):
             return arrays, options
     return None
 
@@ -75,18 +76,19 @@ def differs(op, mutant, arrays, options):
 
 def examples(which, seed, every=1, ops=(), draws=400):
     """(label, names, functions, arrays, options) of one set, and the equivalent mutants."""
-    half, equivalent, found = SETS.index(which), [], []
+    last, equivalent, found = which == "measuring", [], []
     for op in CASES:
         if ops and op.__name__ not in ops:
             continue
-        mine = [m for m in mutants.mutants(op) if m.half == half]
+        mine = [m for m in mutants.mutants(op) if m.measuring == last]
         for m in mine[::every]:
-            point = example(op, m, range(seed, seed + draws))
+            function = m.function
+            point = example(op, function, range(seed, seed + draws))
             if point is None:
                 equivalent.append(m.label)
             else:
-                found.append((m.label, m.names, [m.function], *point))
-    by_hand = mistakes.MEASURING if half else mistakes.TUNING
+                found.append((m.label, m.names, [function], *point))
+    by_hand = mistakes_measuring.MEASURING if last else mistakes.TUNING
     for name, names, make in by_hand:
         rng = np.random.default_rng([seed, 7])
         found.append((f"by hand: {name}", names, *make(rng, sizes(rng))))
@@ -112,15 +114,18 @@ def judged(label, names, functions, arrays, options, seed=0, peers=True):
     return row
 
 
-def correct(count, seed):
-    """(checks, false alarms): the house's own ops, all of which are right."""
+def correct(count, seed, ops=(), top=None):
+    """(checks, false alarms): the house's own ops in turn, all of which are right.
+
+    ``top`` bounds the sizes that are drawn; points at kinks are not counted.
+    """
     alarms, done, k = [], 0, 0
-    ops = list(CASES)
+    ops = list(ops or CASES)
     while done < count:
         rng = np.random.default_rng([seed, k])
         op = ops[k % len(ops)]
         k += 1
-        arrays, options = CASES[op](sizes(rng), rng)
+        arrays, options = CASES[op](sizes(rng, top), rng)
         report = diagnose(op, *arrays, seed=k, **options)
         if report.verdict == "at a kink":
             continue

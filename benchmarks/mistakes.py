@@ -1,7 +1,8 @@
 """Mistakes written by hand: one or more for each cause of the clinic's catalogue.
 
 Each is a function ``(rng, n) -> (functions, arrays, options)`` with ``n(low, high)`` drawing
-sizes.  `TUNING` was looked at while the catalogue was written; `MEASURING` was not.
+sizes.  All of them were looked at while the catalogue grew; `mistakes_measuring.py` has those
+that were not.
 """
 
 import math
@@ -9,17 +10,11 @@ import math
 import numpy as np
 
 TUNING: list = []
-MEASURING: list = []
 
 
 def tuning(*names):
     """Put a mistake, with the names that count as right, into the tuning set."""
     return lambda make: TUNING.append((make.__name__, set(names), make)) or make
-
-
-def measuring(*names):
-    """The same for the measuring set."""
-    return lambda make: MEASURING.append((make.__name__, set(names), make)) or make
 
 
 def softmax(x):
@@ -50,7 +45,7 @@ def mean_without_its_n(rng, n):
     )
 
 
-@measuring("scale")
+@tuning("scale")
 def outputs_times_too_large(rng, n):
     x, w, b = matrices(rng, n)
     t = rng.normal(size=(len(x), len(b)))
@@ -70,7 +65,7 @@ def square_without_two(rng, n):
     return (lambda x: np.square(x).sum(), lambda dy, x: dy * x), [rng.normal(size=(n(3, 6), 2))], {}
 
 
-@measuring("scale")
+@tuning("scale")
 def temperature_forgotten(rng, n):
     def backward(dy, x, temperature):
         y = softmax(x / temperature)
@@ -80,13 +75,13 @@ def temperature_forgotten(rng, n):
     return (lambda x, temperature: softmax(x / temperature), backward), [x], {"temperature": 0.07}
 
 
-@measuring("scale")
+@tuning("scale")
 def batch_and_time(rng, n):
     x = rng.normal(size=(n(2, 4), n(2, 5), n(2, 4)))
     return (lambda x: np.exp(x).sum(-1).mean(), lambda dy, x: dy * np.exp(x)), [x], {}
 
 
-@measuring("scale")
+@tuning("scale")
 def n_for_n_minus_one(rng, n):
     def backward(dy, x):
         return dy * 2 * (x - x.mean()) / len(x)
@@ -98,7 +93,7 @@ def n_for_n_minus_one(rng, n):
     )
 
 
-@measuring("scale")
+@tuning("scale")
 def sign(rng, n):
     def backward(dy, x):
         return -dy * softmax(x)
@@ -131,7 +126,7 @@ def weight_not_transposed(rng, n):
     )
 
 
-@measuring("axes")
+@tuning("axes")
 def dw_transposed(rng, n):
     d = n(3, 5)
     return (
@@ -141,7 +136,7 @@ def dw_transposed(rng, n):
     )
 
 
-@measuring("axes")
+@tuning("axes")
 def reshape_for_transpose(rng, n):
     B, T, D = n(2, 3), n(2, 4), n(2, 4)
     return (
@@ -160,7 +155,7 @@ def reversed_time(rng, n):
     )
 
 
-@measuring("axes", "shape")
+@tuning("axes", "shape")
 def heads_merged_wrongly(rng, n):
     B, H, T, d = n(2, 3), n(2, 3), n(2, 4), n(2, 3)
 
@@ -182,21 +177,21 @@ def bias_not_summed(rng, n):
     return (lambda x, w, b: x @ w + b, lambda dy, x, w, b: (dy @ w.T, x.T @ dy, dy)), [x, w, b], {}
 
 
-@measuring("sum", "shape")
+@tuning("sum", "shape")
 def gain_not_summed_over_time(rng, n):
     x, g = rng.normal(size=(n(2, 3), n(2, 4), n(2, 4))), None
     g = rng.normal(size=x.shape[-1])
     return (lambda x, g: x * g, lambda dy, x, g: (dy * g, (dy * x).sum(0))), [x, g], {}
 
 
-@measuring("sum")
+@tuning("sum")
 def bias_over_the_wrong_axis(rng, n):
     d = n(3, 5)
     x, b = rng.normal(size=(d, d)), rng.normal(size=d)
     return (lambda x, b: x + b, lambda dy, x, b: (dy, dy.sum(1))), [x, b], {}
 
 
-@measuring("sum", "scale")
+@tuning("sum", "scale")
 def summed_twice(rng, n):
     def backward(dy, x, b):
         return dy, np.broadcast_to(dy.sum(0).sum(), b.shape)
@@ -213,7 +208,7 @@ def softmax_without_its_sum(rng, n):
     return (softmax, lambda dy, x: softmax(x) * dy), [rng.normal(size=(n(2, 4), n(3, 5)))], {}
 
 
-@measuring("term")
+@tuning("term")
 def softmax_as_sigmoid(rng, n):
     return (
         (softmax, lambda dy, x: softmax(x) * (1 - softmax(x)) * dy),
@@ -251,12 +246,12 @@ def norm_without_mean(rng, n):
     return _norm_with(rng, n, mean=0)
 
 
-@measuring("term")
+@tuning("term")
 def norm_without_projection(rng, n):
     return _norm_with(rng, n, along=0)
 
 
-@measuring("term")
+@tuning("term")
 def norm_with_projection_of_wrong_sign(rng, n):
     return _norm_with(rng, n, along=-1)
 
@@ -266,7 +261,7 @@ def norm_with_other_eps(rng, n):
     return _norm_with(rng, n, eps_back=1e-12)
 
 
-@measuring("epsilon")
+@tuning("epsilon")
 def unit_with_other_eps(rng, n):
     def forward(x, eps=1e-6):
         return x / np.sqrt(np.square(x).sum(-1, keepdims=True) + eps)
@@ -279,7 +274,7 @@ def unit_with_other_eps(rng, n):
     return (forward, backward), [rng.normal(size=(n(2, 4), n(3, 5)))], {}
 
 
-@measuring("term")
+@tuning("term")
 def cross_entropy_without_log_sum_exp(rng, n):
     V = n(3, 5)
     t = rng.integers(0, V, n(3, 5))
@@ -305,7 +300,7 @@ def decay_in_the_backward(rng, n):
     )
 
 
-@measuring("term")
+@tuning("term")
 def decay_forgotten(rng, n):
     x, w, _ = matrices(rng, n)
 
@@ -319,7 +314,7 @@ def decay_forgotten(rng, n):
     return (forward, backward), [x, w], {"decay": 0.1}
 
 
-@measuring("term", "no gradient")
+@tuning("term", "no gradient")
 def target_detached(rng, n):
     """An autoencoder whose target is the input itself, treated as a constant."""
     x, w, _ = matrices(rng, n)
@@ -336,7 +331,7 @@ def target_detached(rng, n):
     return (forward, backward), [x, w], {}
 
 
-@measuring("tied weight", "term")
+@tuning("tied weight", "term")
 def tied_decoder_credited_once(rng, n):
     x, w, _ = matrices(rng, n)
 
@@ -380,7 +375,7 @@ def residual_lost(rng, n):
     )
 
 
-@measuring("residual branch")
+@tuning("residual branch")
 def residual_of_a_norm_lost(rng, n):
     def forward(x, gain, bias, eps):
         return x + _norm(x, gain, bias, eps)
@@ -412,7 +407,7 @@ def rows_written(rng, n):
     )
 
 
-@measuring("repeated ids")
+@tuning("repeated ids")
 def rows_added_by_fancy_index(rng, n):
     V, D = n(4, 6), n(2, 4)
     ids = np.append(_repeated(rng, V), V - 1)
@@ -447,7 +442,7 @@ def one_cache_for_all(rng, n):
     )
 
 
-@measuring("stale cache")
+@tuning("stale cache")
 def gradient_grows(rng, n):
     def op(x):
         total = np.zeros_like(x)
@@ -470,7 +465,7 @@ def dy_changed(rng, n):
     return (lambda x: x * x, backward), [rng.normal(size=(n(3, 6), 2))], {}
 
 
-@measuring("mutated input")
+@tuning("mutated input")
 def input_changed(rng, n):
     def forward(x):
         x -= x.mean()
@@ -479,7 +474,7 @@ def input_changed(rng, n):
     return (forward, lambda dy, x: dy - dy.mean()), [rng.normal(size=(n(3, 6), 2))], {}
 
 
-@measuring("mutated input")
+@tuning("mutated input")
 def weight_changed_in_the_backward(rng, n):
     x, w, _ = matrices(rng, n)
 
@@ -505,7 +500,7 @@ def mask_forgotten(rng, n):
     )
 
 
-@measuring("mask")
+@tuning("mask")
 def attention_mask_forgotten(rng, n):
     x = rng.normal(size=(n(3, 4), n(4, 5)))
     mask = rng.random(x.shape) < 0.7
@@ -538,7 +533,7 @@ def another_mask_of_dropout(rng, n):
     return (_drop, backward), [rng.normal(size=(n(4, 6), n(4, 6)))], {"rate": 0.4, "rng": noise}
 
 
-@measuring("train or evaluation")
+@tuning("train or evaluation")
 def evaluated_in_the_backward(rng, n):
     noise = np.random.default_rng(int(rng.integers(99)))
     return (
@@ -548,7 +543,7 @@ def evaluated_in_the_backward(rng, n):
     )
 
 
-@measuring("noise")
+@tuning("noise")
 def noise_of_its_own(rng, n):
     own = np.random.default_rng(int(rng.integers(99)))
 
@@ -558,7 +553,7 @@ def noise_of_its_own(rng, n):
     return (lambda x: x * x, backward), [rng.normal(size=(n(4, 6), 3))], {}
 
 
-@measuring("noise")
+@tuning("noise")
 def forward_draws(rng, n):
     own = np.random.default_rng(int(rng.integers(99)))
     return (
@@ -582,7 +577,7 @@ def tanh_gelu_under_erf(rng, n):
     )
 
 
-@measuring("activation")
+@tuning("activation")
 def tanh_at_the_output(rng, n):
     return (
         (np.tanh, lambda dy, x: dy * (1 - np.tanh(np.tanh(x)) ** 2)),
@@ -591,7 +586,7 @@ def tanh_at_the_output(rng, n):
     )
 
 
-@measuring("activation")
+@tuning("activation")
 def sigmoid_of_the_output(rng, n):
     def sigmoid(x):
         return 1 / (1 + np.exp(-x))
@@ -599,7 +594,7 @@ def sigmoid_of_the_output(rng, n):
     return (sigmoid, lambda dy, x: dy * x * (1 - x)), [rng.normal(size=(n(3, 5), 2))], {}
 
 
-@measuring("activation")
+@tuning("activation")
 def silu_in_a_layer(rng, n):
     """The derivative of the sigmoid, not of x sigmoid(x), within a layer."""
     x, w, _ = matrices(rng, n)
@@ -615,7 +610,7 @@ def silu_in_a_layer(rng, n):
     return (lambda x, w: (x @ w) * sigmoid(x @ w), backward), [x, w], {}
 
 
-@measuring("activation", "factor")
+@tuning("activation", "factor")
 def tanh_in_a_layer(rng, n):
     x, w, _ = matrices(rng, n)
 
@@ -636,7 +631,7 @@ def returns_in_wrong_order(rng, n):
     return (lambda a, b: a * b * b, lambda dy, a, b: (2 * a * b * dy, b * b * dy)), [a, b], {}
 
 
-@measuring("argument order", "shape")
+@tuning("argument order", "shape")
 def bias_before_weight(rng, n):
     x, w, b = matrices(rng, n)
     return (
@@ -646,7 +641,7 @@ def bias_before_weight(rng, n):
     )
 
 
-@measuring("argument order")
+@tuning("argument order")
 def gain_and_bias(rng, n):
     functions, arrays, options = _norm_with(rng, n)
     back = functions[1]
@@ -668,7 +663,7 @@ def last_step_forgotten(rng, n):
     return (lambda x: x * x, backward), [rng.normal(size=(n(2, 4), n(3, 5)))], {}
 
 
-@measuring("part")
+@tuning("part")
 def one_head_forgotten(rng, n):
     x = rng.normal(size=(2, n(2, 3), n(2, 3), 3))
 
@@ -680,7 +675,7 @@ def one_head_forgotten(rng, n):
     return (np.tanh, backward), [x], {}
 
 
-@measuring("part")
+@tuning("part")
 def one_channel_summed_wrongly(rng, n):
     x, g = rng.normal(size=(n(3, 5), 4)), rng.normal(size=4)
 
@@ -697,13 +692,13 @@ def integers_returned(rng, n):
     return (lambda x: 3.0 * x, lambda dy, x: (3 * dy).astype(int)), [rng.normal(size=4)], {}
 
 
-@measuring("count")
+@tuning("count")
 def gradient_forgotten(rng, n):
     x, w, b = matrices(rng, n)
     return (lambda x, w, b: x @ w + b, lambda dy, x, w, b: (dy @ w.T, x.T @ dy)), [x, w, b], {}
 
 
-@measuring("not finite")
+@tuning("not finite")
 def nan_returned(rng, n):
     return (
         (lambda x: np.sqrt(np.square(x)) ** 3, lambda dy, x: dy * np.log(-np.square(x))),
@@ -725,7 +720,7 @@ def rebalanced_backward(rng, n):
     )
 
 
-@measuring("weight", "factor")
+@tuning("weight", "factor")
 def rebalanced_classes(rng, n):
     V = n(3, 5)
     t, w = rng.integers(0, V, n(4, 6)), rng.uniform(0.2, 5, V)
@@ -752,7 +747,7 @@ def another_loss(rng, n):
     return (forward, backward), [rng.normal(size=n(4, 7))], {}
 
 
-@measuring("different functions")
+@tuning("different functions")
 def absolute_for_square(rng, n):
     t = rng.normal(size=(n(3, 5), 3))
 
@@ -765,7 +760,7 @@ def absolute_for_square(rng, n):
     return (forward, backward), [rng.normal(size=t.shape)], {"t": t}
 
 
-@measuring("not linear")
+@tuning("not linear")
 def clipped_upstream(rng, n):
     return (
         (np.sin, lambda dy, x: np.clip(dy, -0.5, 0.5) * np.cos(x)),

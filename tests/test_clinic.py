@@ -118,6 +118,56 @@ def test_what_is_broken_is_said(backward, cause, says):
     assert says in report.causes[0].evidence
 
 
+def written(dy, x):
+    x *= 2
+    return x * dy
+
+
+def zeroed(dy, x):
+    g = 2 * x * dy
+    dy[:] = 0
+    return g
+
+
+@pytest.mark.parametrize(
+    "forward, backward, says",
+    [
+        (np.square, written, "the backward writes to x"),
+        (np.square, zeroed, "the backward writes to dy"),
+        (lambda x: np.square(x, out=x), lambda dy, x: 2 * x * dy, "the forward writes to x"),
+    ],
+)
+def test_who_writes_to_what_was_lent_is_said(forward, backward, says):
+    report = diagnose(forward, backward, rng().normal(size=(3, 2)))
+    assert report.verdict == "wrong" and says in report.causes[0].evidence
+
+
+@pytest.mark.parametrize(
+    "forward, says",
+    [
+        (lambda x: np.log(-np.square(x)), r"output 0: NaN or infinity at \(0,\)"),
+        (lambda x: np.arange(3), "output 0: expected floating point numbers, found int"),
+    ],
+)
+def test_a_forward_without_numbers_is_refused(forward, says):
+    with np.errstate(all="ignore"), pytest.raises(ClinicError, match=says):
+        diagnose(forward, lambda dy, x: dy, np.ones(3))
+
+
+def test_an_op_is_told_of_as_a_pair_is():
+    def op(x, bad):
+        y = x * x
+        if bad == "raises":
+            return y, lambda dy: dy @ np.ones(7)
+        return y, lambda dy: {"count": (dy, dy), "shape": dy[:1], "not finite": dy * np.nan}[bad]
+
+    for bad, cause in (("raises", "crash"), *((k, k) for k in ("count", "shape", "not finite"))):
+        report = diagnose(op, rng().normal(size=(3, 2)), bad=bad)
+        assert report.verdict == "wrong" and report.causes[0].name == cause
+    with pytest.raises(ClinicError, match="expected .y, back. from an op"):
+        diagnose(lambda x: x * x, np.ones(3))
+
+
 def test_prints_are_noted_and_kept_from_the_screen(capsys):
     def backward(dy, x):
         print("debugging")
@@ -225,19 +275,18 @@ def bench():
         sys.path.remove(str(folder))
 
 
-@pytest.mark.parametrize("which", ["TUNING", "MEASURING"])
-def test_mistakes_by_hand_are_seen_and_named(bench, which):
+def test_mistakes_by_hand_are_seen_and_named(bench):
     import mistakes
 
     rows = []
-    for k, (name, names, make) in enumerate(getattr(mistakes, which)):
+    for k, (name, names, make) in enumerate(mistakes.TUNING):
         draw = rng([k, 1])
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             rows.append(bench.judged(name, names, *make(draw, bench.sizes(draw)), peers=False))
     assert all(r["caught"] for r in rows), [r for r in rows if not r["caught"]]
     named = sum(r["first"] for r in rows)
-    assert named >= 0.9 * len(rows), [r for r in rows if not r["first"]]
+    assert named >= 0.95 * len(rows), [r for r in rows if not r["first"]]
 
 
 @pytest.mark.parametrize("op", [softmax_op, layernorm, cross_entropy], ids=lambda op: op.__name__)
@@ -245,29 +294,47 @@ def test_mutants_by_machine_are_seen(bench, op):
     import mutants
 
     for m in list(mutants.mutants(op))[::6]:
-        point = bench.example(op, m, range(40))
+        mutant = m.function
+        point = bench.example(op, mutant, range(40))
         if point is not None:
             with np.errstate(all="ignore"):
-                report = diagnose(m.function, *point[0], **point[1])
+                report = diagnose(mutant, *point[0], **point[1])
             assert report.verdict in bench.BROKEN, m.label
 
 
 def test_mutants_differ_and_sets_share_none(bench):
     import mutants
 
-    labels = [m.label for op in CASES for m in mutants.mutants(op)]
-    assert len(labels) >= 200
-    assert len({m.half for m in mutants.mutants(layernorm)}) == 2
+    every = [m for op in CASES for m in mutants.mutants(op)]
+    assert len(every) >= 200
+    assert 100 <= sum(m.measuring for m in every) <= len(every) / 2
+    assert not any(m.measuring for m in every if m.op in mutants.FIRST)
 
 
 @given(data=st.data())
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 def test_no_false_alarm(data):
     op = data.draw(st.sampled_from(list(CASES)))
     draw = rng(data.draw(st.integers(0, 2**32 - 1)))
     arrays, options = CASES[op](lambda low, high: data.draw(st.integers(low, high)), draw)
     report = diagnose(op, *arrays, **options)
     assert report.verdict in ("right", "at a kink"), report
+
+
+def test_no_false_alarm_in_ten_thousand_checks(bench):
+    """60 of every op, and as many of the ops that take least time as are lacking then.
+
+    Sizes up to 2: all that is tried are other numbers and other upstream gradients; the test
+    above draws all sizes, and `bench_clinic.py --correct 1000000` has the time for both.
+    """
+    cheap = [op for op in CASES if op.__module__.endswith(CHEAP)]
+    each = 60 * len(CASES)
+    for ops, count in ((CASES, each), (cheap, 10_000 - each)):
+        done, alarms = bench.correct(count, 1, ops, top=2)
+        assert done == count and not alarms, alarms[:3]
+
+
+CHEAP = ("activation", "dropout", "embedding", "bag", "gaussian", "linear", "layers.softmax")
 
 
 def test_the_page_of_the_clinic_runs():

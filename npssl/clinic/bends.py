@@ -7,9 +7,11 @@ def _partner(k, plain):
     return plain[1 - k]
 
 
-def bends(step):
+def bends(step, scene):
     """name -> tangent of the output, for mistakes that people make at this kind of step."""
     op, k = step.op, step.operand
+    if op == "indexing":
+        return {"writing into rows that are asked for twice, not adding to them": _written}
     if op == "multiply":
         return {
             "without the other factor": lambda k, p, t, y: t + 0 * _partner(k, p),
@@ -19,7 +21,14 @@ def bends(step):
             "times the other factor squared": lambda k, p, t, y: t * _partner(k, p) ** 2,
         }
     if op == "matmul":
-        return {"with the other matrix transposed": _transposed_partner}
+        return {
+            "with the other matrix transposed": _transposed_partner,
+            "with what comes back to it transposed": _transposed,
+            **{
+                f"with {label} instead of the other matrix": _instead(q)
+                for label, q in scene.given()
+            },
+        }
     if op in ("divide", "true_divide"):
         if k == 0:
             return {
@@ -45,8 +54,10 @@ def bends(step):
                 for axis in range(4)
             },
         }
-    if step.operands == 1 and op in UNARY:
+    if step.operands == 1 and (op in UNARY or op.endswith("()")):
         return {
+            "times the output and 1 + output": lambda k, p, t, y: t * y.real * (1 + y.real),
+            "times the output and 1 - output": lambda k, p, t, y: t * y.real * (1 - y.real),
             "as if it were the identity": lambda k, p, t, y: t,
             "times the output": lambda k, p, t, y: t * y.real,
             "times the input": lambda k, p, t, y: t * p[0],
@@ -56,7 +67,10 @@ def bends(step):
             "divided by the output": lambda k, p, t, y: t / y.real,
             "divided by the input": lambda k, p, t, y: t / p[0],
             "times the output squared": lambda k, p, t, y: t * y.real**2,
-            "at the output instead of the input": lambda k, p, t, y: t * _slope(op, y.real),
+            "times minus the output squared": lambda k, p, t, y: -t * y.real**2,
+            "times the output divided by 1 - output": lambda k, p, t, y: t * y.real / (1 - y.real),
+            "times 1 - output divided by the output": lambda k, p, t, y: t * (1 - y.real) / y.real,
+            **_at_the_output(op),
         }
     return {}
 
@@ -76,8 +90,42 @@ def _over(tangent, y, axis):
     return tangent.sum(axis, keepdims=True) + np.zeros(y.shape)
 
 
-def _slope(op, x):
-    return getattr(np, op)(x + 1e-30j).imag / 1e-30
+def _at_the_output(op):
+    if op not in UNARY:
+        return {}
+    slope = lambda x: getattr(np, op)(x + 1e-30j).imag / 1e-30
+    return {"at the output instead of the input": lambda k, p, t, y: t * slope(y.real)}
+
+
+def _written(k, plain, tangent, y):
+    """Of an entry that was picked several times only the last pick counts."""
+    picked = plain[1].real.astype(int).ravel()
+    last = picked.size - 1 - np.unique(picked[::-1], return_index=True)[1]
+    if len(last) == picked.size:
+        return np.full(y.shape, np.nan)
+    kept = np.zeros(picked.size)
+    kept[last] = tangent.ravel()[picked[last]]
+    return kept.reshape(y.shape)
+
+
+def _instead(q):
+    """The product with another matrix of that shape, upright or lying."""
+
+    def bend(k, plain, tangent, y):
+        other = plain[1 - k]
+        for matrix in (q, q.swapaxes(-1, -2) if q.ndim > 1 else q):
+            if matrix.shape == other.shape and (matrix != other.real).any():
+                return tangent @ matrix if k == 0 else matrix @ tangent
+        return np.full(y.shape, np.nan)
+
+    return bend
+
+
+def _transposed(k, plain, tangent, y):
+    out = tangent @ plain[1] if k == 0 else plain[0] @ tangent
+    if out.ndim < 2 or out.shape[-1] != out.shape[-2]:
+        return np.full(y.shape, np.nan)
+    return out.swapaxes(-1, -2)
 
 
 def _transposed_partner(k, plain, tangent, y):

@@ -108,7 +108,7 @@ def weight(scene, i):
         (name,),
         f"d{name} is the truth times a factor of each {whose} own ({some}), the same for every dy: "
         "a weight that only the backward applies, or only the forward",
-        cost=1.9 if whose == "row's" else 2.6,
+        cost=1.95 if whose == "row's" else 2.6,
         key=("weight",),
     )
 

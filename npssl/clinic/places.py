@@ -35,7 +35,7 @@ def part(scene, i):
         "part",
         (name,),
         f"d{name}: {count}, all at {place}" + (f"; {what}" if exact else ""),
-        cost=2.2 if picked else 2.6,
+        cost=2.6 if not picked else 1.92 if exact else 2.2,
         exact=exact,
         explained=1.0 if exact else min(0.55, scene.explained(i, guess)),
         value=c if exact else None,
@@ -82,9 +82,34 @@ def repeated(scene, i):
                 (name,),
                 f"d{name} is wrong in rows {sorted(hit)}, which are those that stand in {label} "
                 "more than once: they were written, not added (np.add.at adds)",
-                cost=0.6 if right.any() else 2.4,
+                cost=2.8 if scene.picked else 0.6 if right.any() else 2.4,
+                exact=not scene.picked,  # where they are, `bends` can tell for certain
+                explained=0.5,
                 key=(label,),
             )
+
+
+def picked(scene, i):
+    """Wrong in those entries, and only those, that one line of the forward picks."""
+    name, bad = scene.names[i], bad_entries(scene, i)
+    for place, entries, whole in scene.picked:
+        reached = np.zeros(bad.size, bool)
+        if whole:
+            reached[entries.ravel()] = True
+        if reached.all() or not (reached & bad.ravel()).any() or (bad.ravel() & ~reached).any():
+            continue
+        rows = sorted({int(r) for r in np.argwhere(reached.reshape(bad.shape))[:, 0]})
+        yield Cause(
+            "term",
+            (name,),
+            f"d{name} is wrong only in rows {rows}, which are those that {place} picks: what comes "
+            "back through it is wrong",
+            explained=0.4,
+            exact=False,
+            cost=2.1,
+            place=place,
+            key=("picked", place, tuple(rows)),
+        )
 
 
 def mask(scene, i):

@@ -22,6 +22,17 @@ UPSTREAM = 5  # random upstream gradients
 LIMIT = 3_000_000  # entries of one Jacobian
 
 
+class Ray:
+    """The outputs as a function of one number, along a direction through all arguments."""
+
+    def __init__(self, subject, arrays, v):
+        self.subject, self.arrays, self.v = subject, arrays, v
+
+    def values(self, t):
+        """The outputs after a way of ``t[0]``."""
+        return self.subject.values(*(a + t[0] * v for a, v in zip(self.arrays, self.v)))
+
+
 class Scene:
     """The point, the upstream gradients, the claims and the truth."""
 
@@ -39,6 +50,8 @@ class Scene:
         self.truth: list[np.ndarray] = []
         self.method: list[str] = []
         self.suspects: list[str] = []  # lines of the forward that were found wrong
+        self.vain = False  # were all steps tried for some argument, and none fitted?
+        self.picked: list[tuple[str, np.ndarray, bool]] = []
         self.intermediates: list[tuple[str, np.ndarray]] = []
 
     def upstream(self, flat):
@@ -55,23 +68,38 @@ class Scene:
         dys = self.upstream(self.D[0])
         with np.errstate(all="ignore"):
             slopes = Slopes(self.subject, self.arrays, self.y, dys)
+            together = self._together(slopes)
             for i, a in enumerate(self.arrays):
                 if a.size * self.m > LIMIT:
                     raise ValueError(
                         f"{self.names[i]}: its Jacobian has {a.size} x {self.m} entries, more than "
                         f"{LIMIT}: the same code on a smaller example shows the same mistake"
                     )
-                used = self._instrument(slopes, i) if a.size and self.m else COMPLEX
+                used = together
+                if not used:
+                    used = self._instrument(slopes, i) if a.size and self.m else COMPLEX
                 self.method.append(used)
                 J = self.jacobian_of(i, used)
                 self.jacobian.append(J)
                 self.truth.append((self.D @ J).reshape(UPSTREAM, *a.shape))
         self.floor = [slopes.size / unit for unit in slopes.units]
 
+    def _together(self, slopes):
+        """The complex step, if it is right along a direction through all arguments at once."""
+        if self.coarse or not self.m:
+            return None
+        v = [u * self.rng.standard_normal(a.shape) for u, a in zip(slopes.units, self.arrays)]
+        ray = Ray(self.subject, self.arrays, v)
+        try:
+            used = self._instrument(Slopes(ray, [np.zeros(1)], self.y, slopes.dy), 0)
+        except Kink:  # which argument is it?
+            return None
+        return used if used == COMPLEX else None
+
     def _instrument(self, slopes, i):
-        v = self.rng.standard_normal(self.arrays[i].shape)
         if self.coarse:
             return DIFFERENCES
+        v = self.rng.standard_normal(slopes.arrays[i].shape)
         scale = slopes.size / slopes.units[i]
         slopes.refuse_kink(i, v, scale)
         rough, doubt = slopes.differences(i, v, scale)
@@ -124,14 +152,20 @@ class Scene:
         except Exception:  # this forward does not let itself be followed
             tape = Tape()
         self.intermediates = tape.arrays[:200]
+        self.picked = tape.picked
 
     # what there is to compare with
 
+    def given(self):
+        """(label, array): inputs and outputs."""
+        yield from zip(self.names, self.arrays)
+        one = "the output" if "y" in self.names else "y"
+        for k, out in enumerate(self.y):
+            yield (one if len(self.y) == 1 else f"output {k}"), out
+
     def known(self):
         """(label, array): inputs, outputs, options, and what the forward made on its way."""
-        yield from zip(self.names, self.arrays)
-        for k, out in enumerate(self.y):
-            yield ("y" if len(self.y) == 1 else f"output {k}"), out
+        yield from self.given()
         for name, value in self.subject.options.items():
             if isinstance(value, np.ndarray) and value.dtype.kind in "fb":
                 yield name, value.astype(float)

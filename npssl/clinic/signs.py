@@ -202,7 +202,7 @@ def memory(scene):
     except Exception:
         late = kept
     for name, a, b in zip(scene.names, kept, late):
-        if a.shape != b.shape or not np.allclose(a, b, 1e-9, 1e-12 * (1 + peak(a))):
+        if a.shape != b.shape or not np.allclose(a, b, 1e-9, 1e-12 * (1 + peak(a)), equal_nan=True):
             yield Cause(
                 "stale cache",
                 (name,),
@@ -211,15 +211,14 @@ def memory(scene):
                 cost=0.3,
                 key=("shared",),
             )
-    g0, g1 = (scene.subject(*scene.arrays)[1](d) for d in dys)
     zero = scene.subject(*scene.arrays)[1](scene.upstream(0 * scene.D[0]))
     mixed = scene.subject(*scene.arrays)[1](scene.upstream(scene.D[0] - 2 * scene.D[1]))
-    for i, (name, a, b, o, c) in enumerate(zip(scene.names, g0, g1, zero, mixed)):
-        a, b, o, c = map(_array, (a, b, o, c))
+    for i, (name, claimed, o, c) in enumerate(zip(scene.names, scene.claimed, zero, mixed)):
+        a, b, o, c = claimed[0], claimed[1], _array(o), _array(c)
         if not a.shape == b.shape == c.shape == o.shape:
             continue
         gap = peak((c - o) - ((a - o) - 2 * (b - o)))
-        near = 1e-2 if scene.coarse or a.dtype.itemsize < 8 else 1e-9
+        near = 1e-2 if scene.coarse or c.dtype.itemsize < 8 else 1e-9
         if gap > near * max(peak(a), peak(b), scene.scale(i)):
             yield Cause(
                 "not linear",

@@ -9,13 +9,13 @@ from npssl.check.contract import peak
 from npssl.check.slopes import COMPLEX
 from npssl.clinic.bends import bends
 from npssl.clinic.causes import Cause
+from npssl.clinic.levels import levels
 from npssl.clinic.numbers import spell
-from npssl.clinic.scene import STEP
-from npssl.clinic.trace import Tape
-from npssl.clinic.wholes import ratio
+from npssl.clinic.view import View
 
-DIRECTIONS = 3, 8  # with many outputs, and with few
-SECONDS = 6.0  # for all runs of the forward with one step changed
+PLAIN = 2.5  # a cause that costs no more ends the search
+SECONDS = 6.0  # of the processor, for all runs of the forward with one step changed
+DEEP = 2  # levels from which on only one argument is searched
 PAIRS = 60  # steps among which pairs are tried
 
 
@@ -23,93 +23,78 @@ def steps(scene, i):
     """One step of the forward is differentiated wrongly: cut off, of another size, or bent."""
     if scene.method[i] != COMPLEX or not scene.arrays[i].size or not scene.m:
         return
-    end = time.monotonic() + (SECONDS if not scene.diagonal(i) else SECONDS / 4)
-    a, name = scene.arrays[i], scene.names[i]
-    rng = np.random.default_rng(1)
-    V = rng.standard_normal((DIRECTIONS[scene.m < 4], *a.shape))
-    flat_v = V.reshape(len(V), -1)
-
-    def look(slopes):  # (directions, outputs) -> (upstream, directions)
-        return scene.D @ slopes.T
-
-    claimed = scene.claimed[i].reshape(len(scene.D), -1) @ flat_v.T
-    truth = scene.truth[i].reshape(len(scene.D), -1) @ flat_v.T
-    gap = claimed - truth
-    if peak(gap) == 0:
+    end = time.thread_time() + (SECONDS if not scene.diagonal(i) else SECONDS / 4)
+    view, name = View(scene, i), scene.names[i]
+    tape = view.record()
+    if tape is None or peak(view.gap) == 0:
         return
-
-    def close(left):
-        return peak(left) <= max(1e-5 * peak(gap), 5e-14 * (peak(truth) + peak(claimed)))
-
-    try:
-        record = Tape()
-        scene.follow(i, record, a + 1j * STEP * V[0])
-    except Exception:  # this forward does not let itself be followed
-        return
-    seen = record.steps
-    parts = {}
-    groups = _groups(seen, scene.suspects)
-
-    def run(cut, bend=None):
-        rows = []
-        for v in V:
-            outs = scene.follow(i, Tape(cut, bend), a + 1j * STEP * v)
-            rows.append(scene.flat(outs).imag / STEP)
-        return look(np.array(rows))
-
-    with np.errstate(all="ignore"):
-        for cut, s in groups:
-            if time.monotonic() > end:
+    seen = tape.steps
+    parts: dict[int, np.ndarray] = {}
+    found, suspects = False, set(scene.suspects)
+    for depth, level in enumerate(levels(tape)):
+        if depth >= DEEP and scene.vain:  # what another argument did not show is not there
+            break
+        for cut, s in sorted(level.items(), key=lambda pair: pair[1].place not in suspects):
+            if time.thread_time() > end or (found and suspects and s.place not in suspects):
                 break
-            try:
-                rest = run(cut)
-            except Exception:
-                continue
-            through = truth - rest
-            if peak(through) <= 1e-12 * peak(truth) or not np.isfinite(through).all():
-                continue
-            one = len({seen[k].operation for k in cut}) == len(cut)  # operand of each operation
-            if len(cut) == 1:
-                parts[cut[0]] = through
-            everything = peak(rest) <= 1e-12 * peak(truth)
-            c = ratio(gap, through)
-            if close(gap - c * through) and not everything:
+            for cause in _causes(view, name, seen, cut, s, parts):
                 scene.suspects.append(s.place)
-                yield _term(scene, name, s, c, not one)
-            for what, bend in bends(s).items() if one else ():
-                try:
-                    bent = run(cut, lambda *x, bend=bend: bend(*x)) - rest
-                except Exception:
-                    continue
-                if not np.isfinite(bent).all() or not peak(bent):
-                    continue
-                c = ratio(claimed - rest, bent)
-                if close(claimed - rest - c * bent) and abs(c) > 1e-9:
-                    scene.suspects.append(s.place)
-                    yield _bent(scene, name, s, what, c)
-        yield from _pairs(scene, name, seen, parts, gap, close)
+                found |= cause.cost <= PLAIN
+                yield cause
+        if found:
+            return
+    scene.vain = True
+    yield from _pairs(view, name, seen, parts)
 
 
-def _groups(seen, suspects):
-    """(steps to change together, one of them): the rounds of a loop, one operand, both.
+def _causes(view, name, seen, cut, s, parts):
+    """What is said if the steps ``cut`` are wrong, all in the same way."""
+    n = view.first
+    kept: dict[int, np.ndarray] = {}
 
-    Lines that were found wrong for another argument come first.
-    """
-    found = {}
-    for key in (
-        lambda s: (s.place, s.op, s.operand),
-        lambda s: (s.place, s.op, s.operand, s.operation),
-        lambda s: s.operation,
-    ):
-        for label in dict.fromkeys(map(key, seen)):
-            cut = tuple(k for k, s in enumerate(seen) if key(s) == label)
-            found.setdefault(cut, seen[cut[0]])
-    return sorted(found.items(), key=lambda pair: pair[1].place not in suspects)
+    def rest(n):
+        if n not in kept:
+            kept[n] = view.run(n, cut)
+        return kept[n]
+
+    if rest(n) is None:
+        return
+    through = view.truth[:, :n] - rest(n)
+    if peak(through) <= 1e-12 * peak(view.truth[:, :n]):
+        return
+    called = isinstance(cut[0], tuple)
+    one = called or len({seen[k].operation for k in cut}) == len(cut)  # operand of each operation
+    if len(cut) == 1 and not called:
+        parts[cut[0]] = through
+    everything = peak(rest(n)) <= 1e-12 * peak(view.truth[:, :n])
+    if not everything:
+        c = view.fit(
+            lambda n: view.gap[:, :n],
+            lambda n: None if rest(n) is None else view.truth[:, :n] - rest(n),
+        )
+        if c is not None:
+            yield from _term(view.scene, name, s, c, not one)
+        for times in (-1.0, 2.0, 0.5) if len(cut) > 1 else ():  # in each round once more
+
+            def again(n, times=times):
+                return view.run(n, cut, None, times)
+
+            if view.same(again):
+                yield from _term(view.scene, name, s, times - 1, not one)
+    for what, bend in bends(s, view.scene).items() if one else ():
+
+        def bent(n, bend=bend):
+            found = view.run(n, cut, bend)
+            return None if found is None or rest(n) is None else found - rest(n)
+
+        c = view.fit(lambda n: None if rest(n) is None else view.claimed[:, :n] - rest(n), bent)
+        if c is not None and abs(c) > 1e-9:
+            yield _bent(view.scene, name, s, what, c)
 
 
 def _which(s):
     place = f" ({s.place})" if s.place else ""
-    operand = f"operand {s.operand + 1} of " if s.operands > 1 else ""
+    operand = f"operand {s.operand + 1} of " if s.operands > 1 and s.op != "indexing" else ""
     return f"{operand}{s.op}{place}"
 
 
@@ -132,15 +117,11 @@ def _term(scene, name, s, c, both):
     if abs(factor) < 1e-6 and s.direct and s.op in PRODUCTS:
         kind = "tied weight"
         what += f": {name} is used more than once, and this use is not credited"
-    return Cause(
-        kind,
-        (name,),
-        what,
-        cost=cost,
-        value=factor,
-        place=s.place,
-        key=(s.place, s.op, s.operand, round(factor, 6)),
-    )
+    key = (s.place, s.op, s.operand, round(factor, 6))
+    yield Cause(kind, (name,), what, cost=cost, value=factor, place=s.place, key=key)
+    if s.op == "indexing" and s.direct and abs(factor) < 1e-6:
+        what += ", or it was written over by what came back through another"
+        yield Cause("repeated ids", (name,), what, cost=cost + 0.1, place=s.place, key=key)
 
 
 def _bent(scene, name, s, what, c):
@@ -149,7 +130,9 @@ def _bent(scene, name, s, what, c):
     factor = "" if plain else f", times {c:.9g}" + (f" ({told[0][0]})" if told else "")
     kind = "activation" if s.operands == 1 else "factor"
     kind = "axes" if "transposed" in what else "sum" if s.op == "add.reduce" else kind
-    cost = 2.3 + (0 if plain else 0.3 + (told[0][1] if told else 1.0))
+    kind = "repeated ids" if s.op == "indexing" else kind
+    cost = 2.3 if s.op != "indexing" else 1.5
+    cost += 0 if plain else 0.3 + (told[0][1] if told else 1.0)
     return Cause(
         kind,
         (name,),
@@ -161,32 +144,41 @@ def _bent(scene, name, s, what, c):
     )
 
 
-def _pairs(scene, name, seen, parts, gap, close):
+def _pairs(view, name, seen, parts):
     """Two terms that are both wrong, each by its own factor."""
-    some = list(parts)[:PAIRS]
-    if gap.size < 6:
-        return
-    y = gap.ravel()
-    for a, b in combinations(some, 2):
-        A = np.stack([parts[a].ravel(), parts[b].ravel()], 1)
-        G = A.T @ A
-        if np.linalg.det(G) <= 1e-10 * G[0, 0] * G[1, 1]:
+    some, y = list(parts)[:PAIRS], view.gap[:, : view.first].ravel()
+    for pair in combinations(some, 2):
+        c = _both(y, *(parts[k].ravel() for k in pair))
+        if c is None or not view.close((y - c @ [parts[k].ravel() for k in pair])[:, None]):
             continue
-        c = np.linalg.solve(G, A.T @ y)
-        if not close(y - A @ c):
+        rest = [view.run(len(view.V), (k,)) for k in pair]
+        if any(r is None for r in rest):
             continue
-        told = [spell(1 + x, scene) if abs(1 + x) > 1e-6 else [("missing", 0)] for x in c]
-        cost = 3.2 + sum(0.0 if t else 0.6 for t in told)
+        c = _both(view.gap.ravel(), *((view.truth - r).ravel() for r in rest))
+        if c is None or not view.close(
+            view.gap - sum(x * (view.truth - r) for x, r in zip(c, rest))
+        ):
+            continue
+        told = [spell(1 + x, view.scene) if abs(1 + x) > 1e-6 else [("missing", 0)] for x in c]
         what = [
             f"through {_which(seen[k])} "
             + ("is missing" if abs(1 + x) < 1e-6 else f"is {1 + x:.9g} times")
-            for k, x in zip((a, b), c)
+            for k, x in zip(pair, c)
         ]
         yield Cause(
             "term",
             (name,),
             f"two terms of d{name} are wrong: {what[0]}, {what[1]}",
-            cost=cost,
-            key=(seen[a].place, seen[b].place, "pair"),
+            cost=3.2 + sum(0.0 if t else 0.6 for t in told),
+            key=(seen[pair[0]].place, seen[pair[1]].place, "pair"),
         )
         return
+
+
+def _both(y, a, b):
+    """The two numbers that take a and b nearest to y; None where a and b are parallel."""
+    A = np.stack([a, b], 1)
+    G = A.T @ A
+    if np.linalg.det(G) <= 1e-10 * G[0, 0] * G[1, 1]:
+        return None
+    return np.linalg.solve(G, A.T @ y)

@@ -27,15 +27,37 @@ class Step:
     place: str
     direct: bool  # the operand is the argument itself, or a view of it
     operation: int  # steps of one operation have the same number
+    site: tuple = ()  # where in the code, and from where that was called
+
+
+@dataclass
+class Call:
+    """A function that the forward calls: its first operation, its last, and their shapes."""
+
+    name: str
+    place: str
+    site: tuple
+    first: int
+    last: int
+    given: tuple
+    returned: tuple
+    frame: object
 
 
 class Tape:
     """What is seen and done on one run."""
 
-    def __init__(self, cut=(), bend=None):
-        self.cut, self.bend = frozenset(cut), bend
+    def __init__(self, cut=(), bend=None, times=0.0):
+        # a cut is the number of a step, or (first, last) operation of a call; ``times`` is what
+        # is left of the tangent there
+        self.cut, self.bend = frozenset(c for c in cut if not isinstance(c, tuple)), bend
+        spans = [c for c in cut if isinstance(c, tuple)]
+        self.entered, self.left = {first for first, _ in spans}, {last for _, last in spans}
+        self.recording, self.entry, self.times = not cut, None, times
         self.steps: list[Step] = []
+        self.calls: dict[int, Call] = {}
         self.complex_arrays: list[tuple[str, np.ndarray]] = []
+        self.picked: list[tuple[str, np.ndarray, bool]] = []  # (place, entries, of the argument?)
         self.count, self.operations, self.owner = 0, 0, None
 
     @property
@@ -54,22 +76,67 @@ class Tape:
         """Do one operation; cut or bend the tangent if it is the chosen one."""
         plain = [_plain(x) for x in inputs]
         given, here = list(plain), None
+        frames = _frames() if self.recording else []
         for k, x in enumerate(inputs):
             if isinstance(x, Traced) and x.dtype.kind == "c":
-                if not self.cut:
-                    direct = np.may_share_memory(np.asarray(x), np.asarray(self.owner))
-                    self.steps.append(Step(name, k, len(inputs), _place(), direct, self.operations))
+                if self.recording:
+                    direct = np.may_share_memory(plain[k], _plain(self.owner))
+                    if name == "indexing":
+                        whole = direct and plain[0].shape == self.owner.shape
+                        self.picked.append((_place(frames), plain[1], whole))
+                    self.steps.append(
+                        Step(
+                            name,
+                            k,
+                            len(inputs),
+                            _place(frames),
+                            direct,
+                            self.operations,
+                            tuple((id(f.f_code), f.f_lasti) for f in frames),
+                        )
+                    )
                 if self.count in self.cut:
-                    given[k], here = plain[k].real.astype(complex), k
+                    given[k], here = plain[k].real + 1j * self.times * plain[k].imag, k
+                if self.operations in self.entered and (k == 0 or self.entry is None):
+                    self.entry = plain[k]
                 self.count += 1
-        self.operations += 1
         out = call(given)
         if here is not None and self.bend is not None:
             values = [np.real(p) for p in plain]
             out = out + 1j * self.bend(here, values, plain[here].imag, out)
-        if not self.cut and isinstance(out, np.ndarray) and out.dtype.kind in "fc":
-            self.complex_arrays.append((f"{name} ({_place()})", out.copy()))
+        if self.operations in self.left:
+            x, self.entry = self.entry, None
+            out = out.real + 1j * self.times * out.imag
+            if self.bend is not None:
+                out = out + 1j * self.bend(0, [x.real], x.imag, out)
+        if self.recording and isinstance(out, np.ndarray) and out.dtype.kind in "fc":
+            self.complex_arrays.append((f"{name} ({_place(frames)})", out.copy()))
+            self._remember_calls(frames, plain, out)
+        self.operations += 1
         return out
+
+    def _remember_calls(self, frames, plain, out):
+        """Which functions are open now, but for the forward itself."""
+        entry = next((np.shape(p) for p in plain if np.iscomplexobj(p)), ())
+        for k, frame in enumerate(frames[:-1]):
+            name = frame.f_code.co_name
+            if name in ("<genexpr>", "<listcomp>"):
+                continue
+            call = self.calls.get(id(frame))
+            if call is None:
+                site = tuple((id(f.f_code), f.f_lasti) for f in frames[k + 1 :])
+                self.calls[id(frame)] = Call(
+                    name,
+                    _place(frames[k + 1 :]),
+                    (id(frame.f_code), *site),
+                    self.operations,
+                    self.operations,
+                    entry,
+                    out.shape,
+                    frame,
+                )
+            else:
+                call.last, call.returned = self.operations, out.shape
 
 
 class Traced(np.ndarray):
@@ -82,9 +149,14 @@ class Traced(np.ndarray):
 
     def __getitem__(self, key):
         got = super().__getitem__(key)
-        if self.tape is None or not isinstance(got, np.ndarray) or np.may_share_memory(got, self):
+        if (
+            self.tape is None
+            or not isinstance(got, np.ndarray)
+            or np.may_share_memory(_plain(got), _plain(self))
+        ):
             return got
-        plain = self.tape.run("indexing", [self], lambda values: values[0][key])
+        which = np.arange(self.size).reshape(self.shape)[key]  # for those who ask what was picked
+        plain = self.tape.run("indexing", [self, which], lambda values: values[0][key])
         return _wrap(plain, self.tape)
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **options):
@@ -152,11 +224,20 @@ def _flatten(args):
     return flat, rebuild
 
 
-def _place():
-    """The file and line outside NumPy and this room."""
-    frame = sys._getframe(1)
+def _frames():
+    """The frames of the forward and of what it calls, innermost first; not NumPy's."""
+    frame, found = sys._getframe(2), []
     while frame and frame.f_code.co_filename.startswith((HERE, NUMPY)):
         frame = frame.f_back
-    if frame is None:
+    while frame and not frame.f_code.co_filename.startswith(HERE):
+        if not frame.f_code.co_filename.startswith(NUMPY):
+            found.append(frame)
+        frame = frame.f_back
+    return found
+
+
+def _place(frames):
+    """The file and line of the innermost one."""
+    if not frames:
         return ""
-    return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+    return f"{os.path.basename(frames[0].f_code.co_filename)}:{frames[0].f_lineno}"
