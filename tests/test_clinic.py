@@ -322,19 +322,19 @@ def test_no_false_alarm(data):
 
 
 def test_no_false_alarm_in_ten_thousand_checks(bench):
-    """60 of every op, and as many of the ops that take least time as are lacking then.
+    """40 of every op, and as many of the ops that take least time as are lacking then.
 
     Sizes up to 2: all that is tried are other numbers and other upstream gradients; the test
     above draws all sizes, and `bench_clinic.py --correct 1000000` has the time for both.
     """
     cheap = [op for op in CASES if op.__module__.endswith(CHEAP)]
-    each = 60 * len(CASES)
+    each = 40 * len(CASES)
     for ops, count in ((CASES, each), (cheap, 10_000 - each)):
         done, alarms = bench.correct(count, 1, ops, top=2)
         assert done == count and not alarms, alarms[:3]
 
 
-CHEAP = ("activation", "dropout", "embedding", "bag", "gaussian", "linear", "layers.softmax")
+CHEAP = ("activation", "dropout", "embedding", "gaussian", "layers.softmax")
 
 
 def test_the_page_of_the_clinic_runs():
@@ -342,7 +342,7 @@ def test_the_page_of_the_clinic_runs():
     page = pathlib.Path(__file__).resolve().parent.parent / "docs" / "clinic.md"
     space: dict = {}
     blocks = re.findall(r"^```python *(\w*)\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     for needs, source in blocks:
         if needs:
             pytest.importorskip(needs)

@@ -46,12 +46,11 @@ def ranked(causes, wrong):
             merged += parts
             continue
         first = parts[0]
-        told = list(dict.fromkeys(p.evidence for p in parts))
         merged.append(
             replace(
                 first,
                 arguments=tuple(dict.fromkeys(a for p in parts for a in p.arguments)),
-                evidence="; ".join(told),
+                evidence=_told(parts),
                 explained=min(p.explained for p in parts),
                 cost=min(p.cost for p in parts),
             )
@@ -65,3 +64,12 @@ def ranked(causes, wrong):
     for cause in sorted(merged, key=order):
         kept.setdefault((cause.name, frozenset(cause.arguments)), cause)
     return list(kept.values())
+
+
+def _told(parts):
+    """The evidence for each argument, or for the first, if it is the same for all."""
+    bare = {p.evidence.replace(f"d{p.arguments[0]}", "d") for p in parts}
+    if len(parts) > 1 and len(bare) == 1:
+        others = ", ".join(f"d{a}" for p in parts[1:] for a in p.arguments)
+        return f"{parts[0].evidence}; the same for {others}"
+    return "; ".join(dict.fromkeys(p.evidence for p in parts))

@@ -56,7 +56,9 @@ class Scene:
 
     def upstream(self, flat):
         """A row of numbers as one dy an output."""
-        parts = np.split(flat, np.cumsum([out.size for out in self.y])[:-1])
+        parts = [flat]
+        if len(self.y) > 1:
+            parts = np.split(flat, np.cumsum([out.size for out in self.y])[:-1])
         return [p.reshape(s).astype(out.dtype) for p, s, out in zip(parts, self.shapes, self.y)]
 
     def flat(self, outs):
