@@ -1,10 +1,13 @@
 """``npssl retrieve``: neighbours, and what it says of bad input."""
 
 import json
+import sys
 
 import numpy as np
+import pytest
 
 from npssl.cli import main
+from npssl.evaluation.retrieval import nearest, nearly_nearest
 
 
 def test_neighbours(tmp_path, capsys):
@@ -40,3 +43,37 @@ def test_bad_input_is_told(tmp_path, capsys):
     ):
         assert main(wrong) == 2
         assert told in capsys.readouterr().err
+
+
+def test_a_graph_finds_nearly_the_same(tmp_path, capsys):
+    pytest.importorskip("usearch", reason="needs the extra 'index'")
+    x = np.random.default_rng(0).standard_normal((1500, 16), dtype=np.float32)
+    exact, far = nearest(x[:200].astype(float), x.astype(float), 10)
+    found, near = nearly_nearest(x[:200], x, 10)
+    same = [len({*a} & {*b}) for a, b in zip(exact, found)]
+    assert np.mean(same) > 9.8 and (found[:, 0] == np.arange(200)).all()
+    assert (np.diff(near, axis=1) >= 0).all()
+    agree = exact == found
+    np.testing.assert_allclose(near[agree], far[agree], atol=1e-5)
+    again, _ = nearly_nearest(x[:200], x, 10)
+    assert np.array_equal(found, again)
+    assert nearly_nearest(x[:1], x[:3], 3)[0].shape == (1, 3)
+    assert sorted(nearly_nearest(np.ones((1, 2)), np.ones((5, 2)), 5)[0][0]) == [0, 1, 2, 3, 4]
+    for wrong, told in (((x, x, 0), "k"), ((x, x[:, :3], 1), "width")):
+        with pytest.raises(ValueError, match=told):
+            nearly_nearest(*wrong)
+    np.save(tmp_path / "v.npy", x)
+    many = ["retrieve", str(tmp_path / "v.npy"), "--row", "3", "7", "--json"]
+    assert main(many) == 0
+    expected = json.loads(capsys.readouterr().out)["results"]
+    assert main([*many, "--index", "hnsw"]) == 0
+    by_graph = json.loads(capsys.readouterr().out)["results"]
+    rows = lambda found: [[r["row"] for r in q["nearest"]] for q in found]
+    assert rows(by_graph) == rows(expected)
+
+
+def test_the_extra_is_named(tmp_path, capsys, monkeypatch):
+    np.save(tmp_path / "v.npy", np.eye(3))
+    monkeypatch.setitem(sys.modules, "usearch.index", None)
+    assert main(["retrieve", str(tmp_path / "v.npy"), "--row", "0", "--index", "hnsw"]) == 2
+    assert "npssl[index]" in capsys.readouterr().err

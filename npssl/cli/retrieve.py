@@ -23,13 +23,19 @@ def add(commands):
     sub.add_argument("--lines", metavar="FILE", help="what each row is, a line each")
     sub.add_argument("-k", type=int, default=5, help="how many neighbours")
     sub.add_argument("--metric", choices=("cosine", "euclidean"), default="cosine", help="nearness")
+    sub.add_argument(
+        "--index",
+        choices=("none", "hnsw"),
+        default="none",
+        help="hnsw: nearly the nearest, by a graph; pays for many queries (npssl[index])",
+    )
 
 
 def run(args) -> dict:
     """Print the neighbours of each query, nearest first."""
     import numpy as np
 
-    from npssl.evaluation.retrieval import nearest
+    from npssl.evaluation.retrieval import nearest, nearly_nearest
 
     if args.k < 1:
         raise ValueError(f"-k: expected 1 or more, found {args.k}")
@@ -58,7 +64,8 @@ def run(args) -> dict:
             a / np.maximum(np.linalg.norm(a, axis=1, keepdims=True), 1e-12) for a in (query, key)
         )
     own = args.row is not None  # a row is not its own neighbour
-    index, distance = nearest(query, key, min(args.k + own, len(key)))
+    search = nearly_nearest if args.index == "hnsw" else nearest
+    index, distance = search(query, key, min(args.k + own, len(key)))
     found = []
     for n, name in enumerate(names):
         near = [

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+from npssl.errors import require
 from npssl.evaluation.kmeans import kmeans
 
 BLOCK = 1 << 22  # similarities at a time
@@ -58,6 +59,63 @@ def nearest(query, key, k: int, *, skip_own: bool = False):
         at = index[first : first + step]
         found[first : first + step] = np.take_along_axis(D, at, 1) + np.square(part).sum(1)[:, None]
     return index, np.sqrt(np.maximum(found, 0))
+
+
+def nearly_nearest(query, key, k: int, *, effort: int = 128):
+    """As `nearest`, by a graph (HNSW): most of the true neighbours, without all distances.
+
+    Parameters
+    ----------
+    query : (M, d) float
+    key : (N, d) float
+    k : int             1 to N
+    effort : int        candidates that are kept while the graph is built and searched;
+                        more of them find more of the true neighbours, in more time
+
+    Returns
+    -------
+    index : (M, k) int
+    distance : (M, k) float32     Euclidean
+
+    Raises
+    ------
+    MissingExtra
+        without usearch, which the extra ``index`` brings.
+
+    Notes
+    -----
+    The graph is built anew at each call, by one thread, so that it is the same each time:
+    it pays for many queries.  A row for which the graph has fewer than k answers gets the
+    exact ones.
+
+    References
+    ----------
+    Malkov & Yashunin, "Efficient and robust approximate nearest neighbor search using
+    Hierarchical Navigable Small World graphs", 2016, arXiv:1603.09320.
+    """
+    query, key = _rows("query", query), _rows("key", key)
+    if query.shape[1] != key.shape[1]:
+        raise ValueError(f"key: expected width {query.shape[1]}, found {key.shape[1]}")
+    if not 1 <= k <= len(key):
+        raise ValueError(f"k: expected 1 to {len(key)}, found {k}")
+    if effort < 1:
+        raise ValueError(f"effort: expected 1 or more, found {effort}")
+    usearch = require("usearch.index", extra="index")
+    graph = usearch.Index(
+        ndim=key.shape[1],
+        metric="l2sq",
+        dtype="f32",
+        expansion_add=effort,
+        expansion_search=max(effort, k),
+    )
+    graph.add(np.arange(len(key)), np.ascontiguousarray(key, np.float32), threads=1)
+    found = graph.search(np.ascontiguousarray(query, np.float32), k, threads=1)
+    index = np.asarray(found.keys).reshape(len(query), k).astype(np.int64)
+    distance = np.sqrt(np.maximum(np.asarray(found.distances).reshape(len(query), k), 0))
+    short = np.flatnonzero(np.asarray(getattr(found, "counts", [k] * len(query))) < k)
+    if len(short):
+        index[short], distance[short] = nearest(query[short], key, k)
+    return index, distance
 
 
 def retrieval(x, label, *, ks=(1, 2, 4, 8)) -> dict:
