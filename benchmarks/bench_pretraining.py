@@ -13,6 +13,7 @@ of the steps done now.
 import argparse
 import math
 import re
+import tempfile
 import time
 from itertools import chain
 from pathlib import Path
@@ -74,8 +75,9 @@ def trained(job, name, corpus, **options):
 
 
 def bert_options(a, **changes):
-    given = {"preset": a.preset, "steps": a.steps or 10_000, "vocabulary": a.vocabulary}
-    return given | {"batch": a.batch or 32, "held": a.held} | changes
+    given = {"preset": a.preset, "steps": a.steps or 8000, "vocabulary": a.vocabulary}
+    given |= {"batch": a.batch or 32, "held": a.held, "lr": a.lr, "mask_rate": a.mask_rate}
+    return given | changes
 
 
 def bert_rows(a, label, seeds, **changes):
@@ -105,53 +107,60 @@ def questions(a, found):
     return task, [(t["ids"].reshape(-1), x, y) for t, (x, y) in zip(batches, asked(task, batches))]
 
 
-def bigram_row(a, found):
-    """A word from its true neighbours, which the model may find hidden."""
+def bigram_rows(a, found):
+    """A word from its neighbours as the model sees them, which may be hidden; and as they were."""
     from npssl.data.token_store import read_documents
     from npssl.evaluation.ngrams import BidirectionalBigram
 
     ids, sentences, documents = read_documents(found.folder / "training" / "learn")
     starts = sentences[documents[:-1]]
     model = BidirectionalBigram(np.asarray(ids), len(found.tokenizer), starts=starts)
-    nats, right, count = 0.0, 0, 0
-    for flat, _, (where, word, _) in questions(a, found)[1]:
-        before, after = flat[where - 1], flat[where + 1]
-        nats += float(model.nats(before, word, after).sum())
-        right += int((model.best(before, after) == word).sum())
-        count += len(word)
-    return {"model": "both neighbours", "accuracy": right / count, "nats": nats / count}
+    task, asked = questions(a, found)
+    for label in ("both neighbours", "both neighbours, none hidden"):
+        nats, right, count = 0.0, 0, 0
+        for whole, ((seen, *_), (where, word, _)) in [(w, (x, y)) for w, x, y in asked]:
+            flat = whole if "none" in label else np.where(seen == task.words.mask_id, -1, seen)
+            before, after = flat.reshape(-1)[where - 1], flat.reshape(-1)[where + 1]
+            nats += float(model.nats(before, word, after).sum())
+            right += int((model.best(before, after) == word).sum())
+            count += len(word)
+        yield {"model": label, "accuracy": right / count, "nats": nats / count}
+
+
+def torch_model(options, found, seed):
+    """The model before its first step, as the job begins it."""
+    from transformers import BertForPreTraining
+
+    from npssl.data.token_store import read_documents
+    from npssl.jobs.bert import begin
+    from npssl.jobs.pretraining import Pretrained
+
+    learn = read_documents(found.folder / "training" / "learn")
+    params = begin(found.task, learn, len(found.tokenizer), seed)[0]
+    with tempfile.TemporaryDirectory() as place:
+        Pretrained(found.task, params, found.tokenizer, {}, None, 0.0).save(place)
+        return BertForPreTraining.from_pretrained(place)
 
 
 def torch_row(a, found, seed):
-    """The same model, batches, hidden words and schedule in PyTorch; its own first draws."""
+    """The same first values, batches, hidden words and schedule in PyTorch."""
     import torch
     from torch.nn.functional import cross_entropy
-    from transformers import BertConfig, BertForPreTraining
 
     from npssl.data.pairs import Pairs
     from npssl.data.token_store import read_documents
-    from npssl.jobs.bert import PairBatches
+    from npssl.jobs.bert import SHORTEST, PairBatches, growing
     from npssl.optim import warmup_linear
 
-    options, encoder, words = bert_options(a), found.task.words.encoder, found.tokenizer
+    options, words = bert_options(a), found.tokenizer
     torch.manual_seed(seed)
-    config = BertConfig(
-        vocab_size=encoder.vocab,
-        hidden_size=encoder.width,
-        num_hidden_layers=encoder.depth,
-        num_attention_heads=encoder.heads,
-        intermediate_size=4 * encoder.width,
-        max_position_embeddings=encoder.context,
-        hidden_dropout_prob=encoder.rate,
-        attention_probs_dropout_prob=encoder.rate,
-    )
-    model = BertForPreTraining(config)
+    model = torch_model(options, found, seed)
     matrices = [p for p in model.parameters() if p.ndim > 1]
     vectors = [p for p in model.parameters() if p.ndim < 2]
     optimizer = torch.optim.AdamW(
         [{"params": matrices, "weight_decay": 0.01}, {"params": vectors, "weight_decay": 0.0}]
     )
-    schedule = warmup_linear(1e-3, options["steps"] // 10, options["steps"])
+    schedule = warmup_linear(options["lr"], options["steps"] // 10, options["steps"])
 
     def answers(x, where):
         ids, segments = (torch.from_numpy(np.asarray(part, np.int64)) for part in x)
@@ -161,8 +170,9 @@ def torch_row(a, found, seed):
         return model.cls.predictions(rows), model.cls.seq_relationship(pooled)
 
     tensor = lambda a: torch.from_numpy(np.asarray(a, np.int64))
-    learn = Pairs(read_documents(found.folder / "training" / "learn"), longest=128)
-    batches = PairBatches(learn, words, batch=options["batch"], seed=seed)
+    learn = read_documents(found.folder / "training" / "learn")
+    make = lambda n, pairs: PairBatches(Pairs(learn, longest=n), words, batch=pairs, seed=seed)
+    batches = growing(make, 128, SHORTEST, options["batch"], options["steps"])
     begin = time.perf_counter()
     model.train()
     for k in range(options["steps"]):
@@ -194,7 +204,7 @@ def bench_bert(a):
     for found, row in bert_rows(a, f"npssl {a.preset}", a.seeds):
         if not rows:
             plain = {"accuracy": row["unigram_accuracy"], "nats": row["unigram_nats"]}
-            rows += [{"model": "frequencies", **plain}, bigram_row(a, found)]
+            rows += [{"model": "frequencies", **plain}, *bigram_rows(a, found)]
         rows.append(row)
         if a.torch:
             rows.append(torch_row(a, found, row["seed"]))
@@ -258,10 +268,12 @@ def main():
     )
     ask.add_argument("what", nargs="+", choices=("bert", "characters", "words"))
     ask.add_argument("--seeds", nargs="+", type=int, default=[0])
-    ask.add_argument("--steps", type=int, help="default: 10,000 (BERT), 5,000 (GPT)")
+    ask.add_argument("--steps", type=int, help="default: 8,000 (BERT), 5,000 (GPT)")
     ask.add_argument("--batch", type=int, help="default: 32 (BERT), 16 (GPT)")
     ask.add_argument("--preset", default="bert-tiny")
     ask.add_argument("--vocabulary", type=int, default=8000, help="of BERT")
+    ask.add_argument("--lr", type=float, default=3e-3, help="of BERT")
+    ask.add_argument("--mask-rate", type=float, default=0.15, help="of BERT's training")
     ask.add_argument("--held", type=int, default=200, help="batches of BERT's held-out pairs")
     ask.add_argument("--torch", action="store_true", help="BERT in PyTorch too")
     ask.add_argument("--ablate", action="store_true", help="BERT with one setting changed")

@@ -171,6 +171,21 @@ def test_bidirectional_bigram_is_the_formula(monkeypatch):
     np.testing.assert_array_equal(model.best(a, b), p.argmax(1).ravel())
 
 
+def test_a_neighbour_that_is_hidden_too_tells_nothing():
+    ids = text(300)
+    model, slow = BidirectionalBigram(ids, V), Slow([ids.tolist()], 2, V)
+    share = (np.bincount(ids, minlength=V) + 1) / (len(ids) + V)
+    p = np.array([[slow.p(w, [a]) for w in range(V)] for a in range(V)])
+    words, none = np.arange(V), np.full(V, -1)
+    np.testing.assert_allclose(np.exp(-model.nats(none, words, none)), share, rtol=1e-11)
+    for a in range(V):
+        found = np.exp(-model.nats(np.full(V, a), words, none))
+        np.testing.assert_allclose(found, p[a] / p[a].sum(), rtol=1e-11)
+        truth = share * p[:, a]
+        found = np.exp(-model.nats(none, words, np.full(V, a)))
+        np.testing.assert_allclose(found, truth / truth.sum(), rtol=1e-11)
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [
@@ -185,6 +200,10 @@ def test_bidirectional_bigram_is_the_formula(monkeypatch):
         (
             lambda: BidirectionalBigram([0, 1], 2).nats([0], [0, 1], [0]),
             "expected 2 words each, found 1 and 1",
+        ),
+        (
+            lambda: BidirectionalBigram([0, 1], 2).best([-2], [0]),
+            "previous: expected -1 to 1, found -2",
         ),
     ],
 )

@@ -18,6 +18,7 @@ from npssl.errors import FileError
 from npssl.jobs import bert, gpt, pretraining
 from npssl.jobs.bert import train_bert
 from npssl.jobs.gpt import train_gpt
+from npssl.models.transformer import bert as bert_sizes
 from npssl.models.transformer import gpt2
 from npssl.params import Params, load_arrays
 from npssl.tasks.next_token import NextToken
@@ -148,6 +149,29 @@ def test_a_batch_depends_on_its_number_alone(tmp_path, corpus):
     assert 0.2 < np.mean([first(k)["is_next"].mean() for k in range(64)]) < 0.8
 
 
+def test_pairs_grow_and_a_batch_keeps_its_tokens():
+    made = []
+
+    def make(longest, pairs):
+        made.append((longest, pairs))
+        return lambda k: (longest, k)
+
+    batches = bert.growing(make, 100, 16, 32, 8)
+    assert made == [(16, 200), (25, 128), (50, 64), (100, 32)]
+    assert [batches(k) for k in (0, 1, 2, 5, 7)] == [(16, 0), (16, 1), (25, 2), (50, 5), (100, 7)]
+    assert bert.growing(make, 12, 16, 32, 8)(0) == (12, 0) and made[-1] == (12, 32)
+
+
+def test_the_first_bias_is_how_frequent_words_are(tmp_path, corpus):
+    words, learn, _ = bert._read(corpus, None, 60, True, tmp_path, tmp_path, False)
+    task = bert.bert_task(bert_sizes(len(words), 32, 1, 2, 24), words)
+    params, frequencies = bert.begin(task, learn, len(words), seed=0)
+    p = np.exp(params.tree.words.bias.astype(float))
+    counts = np.bincount(learn[0], minlength=len(words)) + 1
+    np.testing.assert_allclose(p / p.sum(), counts / counts.sum(), rtol=1e-5)
+    assert frequencies.first == counts.argmax()
+
+
 def test_fixed_copies_come_again(tmp_path, corpus):
     words, learn, _ = bert._read(corpus, None, 60, True, tmp_path, tmp_path, False)
     task = bert.bert_task(bert.sizes("bert-tiny", len(words), context=128), words)
@@ -261,7 +285,7 @@ def test_a_nan_names_step_and_tensor_and_the_last_checkpoint_stands(tmp_path, co
 
 def test_bert_learns_more_than_frequencies(corpus):
     """Every sentence has one form: with both sides in view most hidden words are certain."""
-    options = {**BERT, "steps": 150, "batch": 16, "dropout": 0.0, "lr": 3e-3}
+    options = {**BERT, "steps": 150, "batch": 16, "shortest": 24}
     found = train_bert(corpus, valid=corpus, **options)
     scores = found.scores
     assert scores["nats"] < scores["unigram_nats"] - 0.5

@@ -27,6 +27,7 @@ _BERT: dict[str, tuple] = {
         "sizes",
     ),
     "length": (int, None, "tokens of a pair of texts, at most"),
+    "shortest": (int, None, "tokens of the first pairs, which grow to --length"),
     **_SHARED,
     "mask_rate": (float, None, "share of the tokens that are asked for"),
     "hidden": (float, None, "of those: the share that becomes [MASK]"),

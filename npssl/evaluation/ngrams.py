@@ -143,7 +143,9 @@ class BidirectionalBigram:
 
         p(w | a, b) = p(w | a) p(b | w) / sum_v p(v | a) p(b | v)                   (6)
 
-    The sum goes over the whole vocabulary, so there is nothing approximate in it.
+    The sum goes over the whole vocabulary, so there is nothing approximate in it.  A neighbour
+    that is hidden too is -1: then p(b | w) is left out, or p(w | a) is the share p(w) of the
+    word in the text, counted once more.
 
     Parameters
     ----------
@@ -154,9 +156,12 @@ class BidirectionalBigram:
     >>> model = BidirectionalBigram([0, 1, 2, 0, 1, 2, 0, 1, 2], 3)
     >>> model.best([0, 1], [2, 0])
     array([1, 2])
+    >>> np.exp(-model.nats([0, 0], [1, 1], [2, -1])).round(2)
+    array([1.  , 0.77])
     """
 
     def __init__(self, ids, vocabulary: int, *, starts=()):
+        self.share = np.exp(-Unigram(ids, vocabulary, add=1.0).nats(np.arange(vocabulary)))
         model = KneserNey(ids, 2, vocabulary, starts=starts)
         if len(model.keys) < 2:
             raise ValueError("ids: expected two words in one document, found none")
@@ -175,12 +180,15 @@ class BidirectionalBigram:
 
     def probability(self, previous, following) -> np.ndarray:
         """(n, V) equation (6), every word between each two neighbours."""
-        forward = self.rest[previous][:, None] * self.alone
-        row, pair = _ranges(self.after, previous)
+        before, after = np.maximum(previous, 0), np.maximum(following, 0)
+        forward = self.rest[before][:, None] * self.alone
+        row, pair = _ranges(self.after, before)
         forward[row, self.second[pair]] += self.gives[pair]
-        backward = self.alone[following][:, None] * self.rest
-        row, pair = _ranges(self.before, following)
+        forward[previous < 0] = self.share
+        backward = self.alone[after][:, None] * self.rest
+        row, pair = _ranges(self.before, after)
         backward[row, self.first[pair]] += self.gives[self.by_second[pair]]
+        backward[following < 0] = 1.0
         forward *= backward
         forward /= forward.sum(1, keepdims=True)
         return forward
@@ -201,8 +209,8 @@ class BidirectionalBigram:
         return out
 
     def _tables(self, previous, following, n):
-        previous = _checked("previous", previous, len(self.rest))
-        following = _checked("following", following, len(self.rest))
+        previous = _checked("previous", previous, len(self.rest), least=-1)
+        following = _checked("following", following, len(self.rest), least=-1)
         if not len(previous) == len(following) == n:
             found = f"{len(previous)} and {len(following)}"
             raise ValueError(f"previous, following: expected {n} words each, found {found}")
@@ -228,15 +236,15 @@ def discounts(counts) -> tuple[float, float, float]:
     return (one, two, three) if 0 < one <= 1 and 0 < two <= 2 and 0 < three <= 3 else SUBSTITUTES
 
 
-def _checked(name, ids, vocabulary):
-    """(N,) int64, every one of them a word."""
+def _checked(name, ids, vocabulary, *, least=0):
+    """(N,) int64, every one of them a word; -1, where that is the least, is none."""
     ids = np.asarray(ids)
     if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
         found = f"shape {ids.shape} of {ids.dtype}"
         raise ValueError(f"{name}: expected one row of integers, found {found}")
-    if ids.size and not (0 <= ids.min() and ids.max() < vocabulary):
+    if ids.size and not (least <= ids.min() and ids.max() < vocabulary):
         found = f"{ids.min()} to {ids.max()}"
-        raise ValueError(f"{name}: expected 0 to {vocabulary - 1}, found {found}")
+        raise ValueError(f"{name}: expected {least} to {vocabulary - 1}, found {found}")
     return ids.astype(np.int64)
 
 

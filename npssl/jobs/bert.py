@@ -4,6 +4,10 @@ Devlin, Chang, Lee & Toutanova, "BERT: Pre-training of Deep Bidirectional Transf
 Language Understanding", 2019, arXiv:1810.04805, section 3.1 and appendix A.2.  The published
 code writes its instances once, each text with 10 fixed draws of hidden words
 (``dupe_factor``); here each step draws anew, unless ``copies`` says how many.
+
+BERT saw 128 tokens first and 512 in the last tenth of its steps.  Small models gain more by the
+same thought: among 128 vectors that say little yet, attention finds no neighbour for thousands
+of steps, among 16 within hundreds.  So pairs grow from `SHORTEST` tokens to ``length``.
 """
 
 from __future__ import annotations
@@ -44,6 +48,7 @@ from npssl.tasks.masked_lm import MaskedLM
 from npssl.tasks.next_sentence import Bert
 
 STRETCH = 64  # batches whose pairs are drawn and shuffled together
+SHORTEST = 16  # tokens of the first pairs
 
 
 def train_bert(
@@ -56,11 +61,12 @@ def train_bert(
     length: int = 128,
     batch: int = 32,
     steps: int = 3000,
-    lr: float = 1e-3,
+    lr: float = 3e-3,
     warmup: int | None = None,
     decay: float = 0.01,
     clip: float | None = 1.0,
-    dropout: float = 0.1,
+    shortest: int = SHORTEST,
+    dropout: float = 0.0,
     mask_rate: float = 0.15,
     hidden: float = 0.8,
     swapped: float = 0.1,
@@ -87,7 +93,10 @@ def train_bert(
     lowercase : bool
     length, batch, steps : int           tokens of a pair at most, pairs a step, steps
     lr, warmup, decay, clip              see `npssl.optim`; warmup in steps, None: a tenth
-    dropout : float
+    shortest : int                       tokens of the first pairs; they double, in equal parts
+                                         of the steps, up to ``length``, and a batch has fewer,
+                                         so that its tokens stay as many.  ``length``: no growth
+    dropout : float                      0: a small model does not learn much text by heart
     mask_rate, hidden, swapped : float   as in `npssl.data.masking.mask`
     next_weight : float                  of the second task
     tied : bool                          hidden words are told by the table of the embeddings
@@ -113,7 +122,7 @@ def train_bert(
 
     With one thread the same settings give the same bytes, also after a kill and a resume.
     """
-    positive(length=length, batch=batch, steps=steps, held=held)
+    positive(length=length, batch=batch, steps=steps, held=held, shortest=shortest)
     if copies is not None:
         positive(copies=copies)
     config = {
@@ -130,6 +139,7 @@ def train_bert(
         "warmup": warmup,
         "decay": decay,
         "clip": clip,
+        "shortest": shortest,
         "dropout": dropout,
         "mask_rate": mask_rate,
         "hidden": hidden,
@@ -144,12 +154,18 @@ def train_bert(
         encoder = sizes(preset, len(words), context=max(length, 128), rate=dropout)
         form = dict(weight=next_weight, tied=tied)
         task = bert_task(encoder, words, rate=mask_rate, hidden=hidden, swapped=swapped, **form)
-        params = Params(task.spec(), np.random.default_rng([seed, 0, FIRST]))
-        batches = PairBatches(Pairs(learn, longest=length), words, batch=batch, seed=seed)
-        period = max(1, (copies or 0) * len(learn[0]) // (batch * length))
+        params, frequencies = begin(task, learn, len(words), seed)
+
+        def make(longest, pairs):
+            batches = PairBatches(Pairs(learn, longest=longest), words, batch=pairs, seed=seed)
+            if copies is None:
+                return batches
+            return FixedCopies(task, batches, copies * len(learn[0]) // (pairs * longest), seed)
+
+        batches = growing(make, length, shortest, batch, steps)
         seconds = fit(
             task if copies is None else Given(task),
-            batches if copies is None else FixedCopies(task, batches, period, seed),
+            batches,
             params,
             steps=steps,
             lr=lr,
@@ -163,7 +179,7 @@ def train_bert(
         )
         measured = held_batches(Pairs(keep, longest=length), words, batch=batch, most=held)
         asks = bert_task(encoder, words, hidden=1.0, swapped=0.0, **form)
-        scores = score(asks, params, measured, Frequencies(learn[0], len(words)))
+        scores = score(asks, params, measured, frequencies)
         found = Pretrained(task, params, words, scores, run and Path(run), seconds)
         if run is not None:
             found.save(run)
@@ -188,6 +204,29 @@ def bert_task(
         ),
         weight,
     )
+
+
+def begin(task: Bert, learn, vocabulary: int, seed: int) -> tuple[Params, Frequencies]:
+    """The parameters before the first step, and how frequent words are.
+
+    The decoder's bias is the log-frequency of each word: no step is needed to learn it.
+    """
+    params = Params(task.spec(), np.random.default_rng([seed, 0, FIRST]))
+    frequencies = Frequencies(learn[0], vocabulary)
+    params.tree.words.bias[...] = frequencies.logp - frequencies.logp.mean()
+    return params, frequencies
+
+
+def growing(make: Callable, length: int, shortest: int, batch: int, steps: int) -> Callable:
+    """Batch k of pairs that grow from ``shortest`` to ``length`` tokens, as a function of k.
+
+    ``make(longest, pairs)`` gives the batches of one length, as a function of k too.
+    """
+    lengths = [length]
+    while lengths[0] > shortest:
+        lengths.insert(0, max(shortest, (lengths[0] + 1) // 2))
+    parts = [make(longest, batch * length // longest) for longest in lengths]
+    return lambda k: parts[min(k * len(parts) // steps, len(parts) - 1)](k)
 
 
 class PairBatches:
@@ -241,7 +280,7 @@ class FixedCopies:
     seed: int
 
     def __call__(self, k: int):
-        k %= self.period
+        k %= max(1, self.period)
         return self.task.split(self.batches(k), np.random.default_rng([self.seed, k, FIRST]))
 
 
