@@ -33,7 +33,7 @@ def ours(a, task, seed, **options):
 
 
 def torch_scores(a, name, seed):
-    """The same in PyTorch: texts with classes, and pairs with scores by their cosine."""
+    """The same in PyTorch: classes of texts, tags of words, spans, and cosines of pairs."""
     import torch
     from torch.nn import functional as F
     from transformers import BertModel
@@ -45,13 +45,14 @@ def torch_scores(a, name, seed):
     parts = labelled.load(name, a.data)
     encoder, _, words = finetune._open(a.model, None)
     taught = finetune._taught(name, parts["train"], False, None)
-    if taught["kind"] not in ("classes", "cosine"):
-        return None
+    kind = taught["kind"]
+    told = {"cosine": (), "span": ("first", "last")}.get(kind)
+    width = len(taught.get("classes", taught.get("tags", told)))
     if a.limit and a.limit < len(parts["train"]):
         chosen = np.random.default_rng(0).permutation(len(parts["train"]))[: a.limit]
         parts["train"] = parts["train"].take(chosen)
-    taught["longest"] = min(128, encoder.context)
-    task = finetune._task(taught["kind"], replace(encoder, rate=0.1), taught)
+    taught["longest"] = min(384 if kind == "span" else 128, encoder.context)
+    task = finetune._task(kind, replace(encoder, rate=0.1), taught)
     from npssl.params import Params
 
     params = Params(task.spec(), np.random.default_rng(seed))
@@ -66,10 +67,10 @@ def torch_scores(a, name, seed):
     torch.manual_seed(seed)
     bert = BertModel.from_pretrained(a.model, add_pooling_layer=False)
     bert.train()
-    head = torch.nn.Linear(encoder.width, len(taught.get("classes", [0])))
+    head = torch.nn.Linear(encoder.width, width or 1)
     torch.nn.init.normal_(head.weight, std=0.02)
     torch.nn.init.zeros_(head.bias)
-    weights = [*bert.parameters(), *(head.parameters() if "classes" in taught else ())]
+    weights = [*bert.parameters(), *(head.parameters() if width else ())]
     groups = [
         {"params": [p for p in weights if p.ndim > 1], "weight_decay": 0.01},
         {"params": [p for p in weights if p.ndim < 2], "weight_decay": 0.0},
@@ -77,16 +78,25 @@ def torch_scores(a, name, seed):
     optimizer = torch.optim.AdamW(groups)
     tensor = lambda array: torch.from_numpy(np.asarray(array, np.int64))
 
-    def mean(x):
+    def vectors(x):
         ids, segments, mask = x
-        h = bert(tensor(ids), tensor(mask), tensor(segments)).last_hidden_state
-        shown = torch.from_numpy(np.asarray(mask, np.float32))[..., None]
-        return (h * shown).sum(1) / shown.sum(1)
+        return bert(tensor(ids), tensor(mask), tensor(segments)).last_hidden_state
+
+    def mean(x):
+        shown = torch.from_numpy(np.asarray(x[2], np.float32))[..., None]
+        return (vectors(x) * shown).sum(1) / shown.sum(1)
 
     def loss(x, y):
-        if taught["kind"] == "cosine":
+        if kind == "cosine":
             found = F.cosine_similarity(mean(x[0]), mean(x[1]))
             return F.mse_loss(found, torch.from_numpy(np.asarray(y, np.float32)))
+        if kind == "span":
+            hidden = torch.from_numpy(~np.asarray(x[2], bool))[..., None]
+            scores = head(vectors(x)).masked_fill(hidden, -torch.inf)
+            return sum(F.cross_entropy(scores[..., i], tensor(y[:, i])) for i in (0, 1)) / 2
+        if kind == "tags":
+            scores = head(F.dropout(vectors(x), 0.1))
+            return F.cross_entropy(scores.flatten(0, 1), tensor(y).flatten(), ignore_index=-1)
         return F.cross_entropy(head(F.dropout(mean(x), 0.1)), tensor(y))
 
     best, kept = -2.0, None
@@ -98,7 +108,7 @@ def torch_scores(a, name, seed):
             group["lr"] = schedule(k)
         optimizer.step()
         if not (k + 1) % steps:
-            _take(params, bert, head, "classes" in taught)
+            _take(params, bert, head, width)
             score = model.evaluate(parts["dev"], rows=dev)[taught["measure"]]
             if score > best:
                 best, kept = score, params.flat.copy()
@@ -147,8 +157,6 @@ def main():
             if model == "frozen" and task == "stsb":  # a cosine has no head
                 continue
             found = [run[model](task, seed) for seed in a.seeds]
-            if None in found:
-                continue
             row = {"task": task, "measure": measure, "model": model, "runs": len(found)}
             for part in found[0]:
                 values = [scores[part][measure] for scores in found]
