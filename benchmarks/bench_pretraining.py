@@ -75,9 +75,9 @@ def trained(job, name, corpus, **options):
 
 
 def bert_options(a, **changes):
-    given = {"preset": a.preset, "steps": a.steps or 8000, "vocabulary": a.vocabulary}
-    given |= {"batch": a.batch or 32, "held": a.held, "lr": a.lr, "mask_rate": a.mask_rate}
-    return given | changes
+    given = {"preset": a.preset, "steps": a.steps or 6000, "vocabulary": a.vocabulary}
+    given |= {"batch": a.batch or 64, "length": a.length, "held": a.held}
+    return given | {"lr": a.lr, "mask_rate": a.mask_rate} | changes
 
 
 def bert_rows(a, label, seeds, **changes):
@@ -86,9 +86,8 @@ def bert_rows(a, label, seeds, **changes):
     learn, keep = articles()
     options = bert_options(a, valid=keep, **changes)
     for seed in seeds:
-        name = "-".join(
-            map(str, ("bert", a.preset, options["steps"], options["batch"], a.vocabulary, seed))
-        )
+        told = ("bert", a.preset, options["steps"], options["batch"], a.length, a.vocabulary, seed)
+        name = "-".join(map(str, told))
         name += "".join(f"-{k}-{v}" for k, v in changes.items())
         found = trained(train_bert, name, learn, seed=seed, **options)
         yield found, {"model": label, "seed": seed, "seconds": found.seconds, **found.scores}
@@ -102,8 +101,8 @@ def questions(a, found):
 
     keep = read_documents(found.folder / "training" / "keep")
     task = bert_task(found.task.words.encoder, found.tokenizer, hidden=1.0, swapped=0.0)
-    pairs = Pairs(keep, longest=128)
-    batches = held_batches(pairs, found.tokenizer, batch=a.batch or 32, most=a.held)
+    pairs = Pairs(keep, longest=a.length)
+    batches = held_batches(pairs, found.tokenizer, batch=a.batch or 64, most=a.held)
     return task, [(t["ids"].reshape(-1), x, y) for t, (x, y) in zip(batches, asked(task, batches))]
 
 
@@ -172,7 +171,7 @@ def torch_row(a, found, seed):
     tensor = lambda a: torch.from_numpy(np.asarray(a, np.int64))
     learn = read_documents(found.folder / "training" / "learn")
     make = lambda n, pairs: PairBatches(Pairs(learn, longest=n), words, batch=pairs, seed=seed)
-    batches = growing(make, 128, SHORTEST, options["batch"], options["steps"])
+    batches = growing(make, a.length, SHORTEST, options["batch"], options["steps"])
     begin = time.perf_counter()
     model.train()
     for k in range(options["steps"]):
@@ -268,12 +267,13 @@ def main():
     )
     ask.add_argument("what", nargs="+", choices=("bert", "characters", "words"))
     ask.add_argument("--seeds", nargs="+", type=int, default=[0])
-    ask.add_argument("--steps", type=int, help="default: 8,000 (BERT), 5,000 (GPT)")
-    ask.add_argument("--batch", type=int, help="default: 32 (BERT), 16 (GPT)")
+    ask.add_argument("--steps", type=int, help="default: 6,000 (BERT), 5,000 (GPT)")
+    ask.add_argument("--batch", type=int, help="default: 64 (BERT), 16 (GPT)")
     ask.add_argument("--preset", default="bert-tiny")
     ask.add_argument("--vocabulary", type=int, default=8000, help="of BERT")
+    ask.add_argument("--length", type=int, default=64, help="tokens of BERT's pairs at most")
     ask.add_argument("--lr", type=float, default=3e-3, help="of BERT")
-    ask.add_argument("--mask-rate", type=float, default=0.15, help="of BERT's training")
+    ask.add_argument("--mask-rate", type=float, default=0.3, help="of BERT's training")
     ask.add_argument("--held", type=int, default=200, help="batches of BERT's held-out pairs")
     ask.add_argument("--torch", action="store_true", help="BERT in PyTorch too")
     ask.add_argument("--ablate", action="store_true", help="BERT with one setting changed")
