@@ -2,11 +2,13 @@
 
     python benchmarks/bench_clinic.py                        both sets, 10,000 correct checks
     python benchmarks/bench_clinic.py --sets measuring --correct 0
-    python benchmarks/bench_clinic.py --correct 1000000      an afternoon
+    python benchmarks/bench_clinic.py --sets --correct 1000000             hours
+    python benchmarks/bench_clinic.py --sets --correct 1000000 --minutes 5
 
 Mutants are made by machine from the backward passes of the house (`mutants.py`), and written
 by hand for each cause (`mistakes.py`).  They fall into two sets that share none: the catalogue
-was written with the tuning set in view; the measuring set gives the figures.  Each mutant is
+was written with the tuning set in view; the measuring set (`Mutant.measuring`,
+`mistakes_measuring.py`) gives the figures.  Each mutant is
 shown at one point, drawn until the mutant's gradient differs from the right one there (lengths
 of 2 and more).  A mutant that never differs is equivalent, and listed.
 
@@ -114,14 +116,14 @@ def judged(label, names, functions, arrays, options, seed=0, peers=True):
     return row
 
 
-def correct(count, seed, ops=(), top=None):
+def correct(count, seed, ops=(), top=None, seconds=float("inf")):
     """(checks, false alarms): the house's own ops in turn, all of which are right.
 
     ``top`` bounds the sizes that are drawn; points at kinks are not counted.
     """
     alarms, done, k = [], 0, 0
-    ops = list(ops or CASES)
-    while done < count:
+    ops, end = list(ops or CASES), time.perf_counter() + seconds
+    while done < count and time.perf_counter() < end:
         rng = np.random.default_rng([seed, k])
         op = ops[k % len(ops)]
         k += 1
@@ -137,8 +139,9 @@ def correct(count, seed, ops=(), top=None):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
+    parser.add_argument("--sets", nargs="*", choices=SETS, default=list(SETS))
     parser.add_argument("--correct", type=int, default=10_000, help="checks of right gradients")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="for the checks")
     parser.add_argument("--every", type=int, default=1, help="only every k-th mutant of an op")
     parser.add_argument("--ops", nargs="+", default=(), help="mutants of these ops only")
     parser.add_argument("--seed", type=int, default=0)
@@ -172,7 +175,7 @@ def main():
             print(f"    {label}")
     if args.correct:
         start = time.perf_counter()
-        done, alarms = correct(args.correct, args.seed)
+        done, alarms = correct(args.correct, args.seed, seconds=60 * args.minutes)
         print(f"\n{done} checks of right gradients: {len(alarms)} false alarms, "
               f"{time.perf_counter() - start:.0f} s")  # fmt: skip
         print("\n".join(alarms[:10]))
