@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
-import inspect
-from pathlib import Path
-
 from npssl.cli import command, say
+from npssl.cli.training import add_flags, begin, how
 
 # flag: (type, choices, what it is); names and defaults are those of the job
 _FLAGS: dict[str, tuple] = {
@@ -37,46 +34,21 @@ def add(models):
         "--loss", nargs="+", choices=(*_LOSSES, "all"), default=["triplet"], help="one or more"
     )
     sub.add_argument("--seeds", nargs="+", type=int, default=[0], metavar="SEED", help="of draws")
-    defaults = inspect.signature(train_metric).parameters
-    for flag, (kind, choices, what) in _FLAGS.items():
-        sub.add_argument(
-            "--" + flag,
-            type=kind,
-            choices=choices,
-            default=argparse.SUPPRESS,
-            metavar=None if choices else kind.__name__.upper(),
-            help=f"{what} (default: {defaults[flag].default})",
-        )
-    sub.add_argument("--out", metavar="FOLDER", help="default: a new folder in runs")
-    sub.add_argument("--resume", action="store_true", help="go on with the runs in --out")
-    sub.add_argument(
-        "--save-seconds", type=float, default=60.0, help="time between two checkpoints"
-    )
+    add_flags(sub, _FLAGS, train_metric)
 
 
 def run(args) -> dict:
     """Train each loss with each seed, in folders of their own; print the table."""
-    from npssl.cli.train import free
     from npssl.jobs.metric_learning import table, train_metric
 
-    given = {flag: getattr(args, flag) for flag in _FLAGS if hasattr(args, flag)}
-    if args.resume and args.out is None:
-        raise ValueError("--resume: expected --out FOLDER, the runs to go on with")
-    folder = Path(args.out) if args.out else free(Path("runs") / "metric")
+    given, folder = begin(args, "metric", _FLAGS)
     losses = _LOSSES if "all" in args.loss else list(dict.fromkeys(args.loss))
     say(args, f"npssl: training metric into {folder}")
     found: dict[str, list[dict]] = {}
     for loss in losses:
         for seed in dict.fromkeys(args.seeds):
-            scores = train_metric(
-                loss,
-                seed=seed,
-                **given,
-                run=folder / f"{loss}-{seed}",
-                resume=args.resume,
-                save_seconds=args.save_seconds,
-                progress=not args.json,
-            )
+            run = folder / f"{loss}-{seed}"
+            scores = train_metric(loss, seed=seed, **given, run=run, **how(args))
             found.setdefault(loss, []).append(scores)
             for alarm in scores["alarms"]:
                 say(args, f"{loss}, seed {seed}: {alarm['name']}: {alarm['cause']}")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import inspect
-from pathlib import Path
 
-from npssl.cli import command, run_config, say
+from npssl.cli import command, say
+from npssl.cli.training import add_flags, begin, how, show
 from npssl.tasks.mutual_information import CRITICS, ESTIMATES
 
 # flag: (type, choices, what it is); names and defaults are those of the job
@@ -34,42 +33,21 @@ def add(models):
         help="train a critic to estimate mutual information",
         example="npssl train mi --estimate nwj --out mi-nwj",
     )
-    defaults = inspect.signature(train_mi).parameters
-    for flag, (kind, choices, what) in _FLAGS.items():
-        sub.add_argument(
-            "--" + flag,
-            type=kind,
-            choices=choices,
-            default=argparse.SUPPRESS,
-            metavar=None if choices else kind.__name__.upper(),
-            help=f"{what} (default: {defaults[flag].default})",
-        )
+    add_flags(sub, _FLAGS, train_mi)
     sub.add_argument(
         "--cubic", action="store_true", default=argparse.SUPPRESS, help="cube the second half"
     )
-    sub.add_argument("--out", metavar="FOLDER", help="default: a new folder in runs")
-    sub.add_argument("--resume", action="store_true", help="go on with the run in --out")
 
 
 def run(args) -> dict:
     """Train, read, write the figures and a picture."""
-    from npssl.cli.train import free
     from npssl.jobs.mi import draw, train_mi
 
-    given = {flag: getattr(args, flag) for flag in (*_FLAGS, "cubic") if hasattr(args, flag)}
-    if args.resume:
-        if args.out is None:
-            raise ValueError("--resume: expected --out FOLDER, the run to go on with")
-        given = run_config(args.out, "mi") | given
-    folder = Path(args.out) if args.out else free(Path("runs") / "mi")
+    given, folder = begin(args, "mi", (*_FLAGS, "cubic"), config="")
     say(args, f"npssl: training mi into {folder}")
-    scores = train_mi(**given, run=folder, resume=args.resume, progress=not args.json)
+    scores = train_mi(**given, run=folder, **how(args))
     for level in scores["levels"]:
         told = "{nats:g} nats: trained {mean:.2f} +- {std:.2f}, optimal critic {best_mean:.2f}"
         say(args, (told + " +- {best_std:.2f}").format(**level))
-    try:
-        draw(scores, folder / "staircase.png")
-        say(args, f"{folder}: scores.json, model.npz, staircase.png")
-    except ImportError as error:
-        say(args, f"{folder}: scores.json, model.npz; no picture: {error}")
+    show(args, folder, draw, scores, "staircase.png")
     return {"folder": str(folder), **scores}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 from pathlib import Path
 
 from npssl.cli import command, run_config, say
+from npssl.cli.training import add_flags, begin, how
 
 # flag: (type, choices, what it is); names and defaults are those of the job
 _FLAGS: dict[str, tuple] = {
@@ -48,57 +48,30 @@ def add(models):
         help="config.json, model.safetensors, vocab.txt",
     )
     sub.add_argument("--corpus", nargs="+", default=given, metavar="FILE", help="files or folders")
-    defaults = inspect.signature(train_simcse).parameters
-    for flag, (kind, choices, what) in _FLAGS.items():
-        sub.add_argument(
-            "--" + flag,
-            type=kind,
-            choices=choices,
-            default=given,
-            metavar=None if choices else kind.__name__.upper(),
-            help=f"{what} (default: {defaults[flag].default})",
-        )
+    add_flags(sub, _FLAGS, train_simcse)
     sub.add_argument(
         "--same-mask",
         action="store_true",
         default=given,
         help="the same dropout for both views: the ablation of the paper",
     )
-    sub.add_argument("--out", metavar="FOLDER", help="default: a new folder in runs")
-    sub.add_argument("--resume", action="store_true", help="go on with the run in --out")
-    sub.add_argument(
-        "--save-seconds", type=float, default=60.0, help="time between two checkpoints"
-    )
 
 
 def run(args) -> dict:
     """Train, measure before and after, write a folder that ``npssl embed`` opens."""
-    from npssl.cli.train import free
     from npssl.jobs.simcse import train_simcse
 
-    flags = (*_FLAGS, "encoder", "corpus", "same_mask")
-    given = {flag: getattr(args, flag) for flag in flags if hasattr(args, flag)}
+    given, folder = begin(args, "simcse", (*_FLAGS, "encoder", "corpus", "same_mask"))
     if args.resume:
-        if args.out is None:
-            raise ValueError("--resume: expected --out FOLDER, the run to go on with")
         before = run_config(Path(args.out) / "training", "simcse")
         before["encoder"] = before.pop("folder", None)
         given = before | given
     for flag, name in (("model", "encoder"), ("corpus", "corpus")):
         if name not in given:
             raise ValueError(f"--{flag}: expected one, found none")
-    folder = Path(args.out) if args.out else free(Path("runs") / "simcse")
     model, corpus = given.pop("encoder"), given.pop("corpus")
     say(args, f"npssl: training simcse on {corpus} from {model} into {folder}")
-    scores = train_simcse(
-        corpus,
-        model,
-        **given,
-        run=folder,
-        resume=args.resume,
-        save_seconds=args.save_seconds,
-        progress=not args.json,
-    )
+    scores = train_simcse(corpus, model, **given, run=folder, **how(args))
     for part, after in scores["after"].items():
         before = scores["before"][part]
         told = ", ".join(f"{name} {before[name]:.3f} -> {after[name]:.3f}" for name in after)

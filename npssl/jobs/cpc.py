@@ -7,8 +7,8 @@ c and z as first drawn, which is what the shape of the network alone is worth.
 
 from __future__ import annotations
 
-import json
 import math
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from npssl.data.speech import Speech, spectrum
 from npssl.errors import require
 from npssl.evaluation.linear_probe import linear_probe
 from npssl.files import whole_file
+from npssl.jobs import results
 from npssl.jobs.pretraining import fit, positive
 from npssl.params import Params
 from npssl.tasks.cpc import Cpc
@@ -96,26 +97,15 @@ def train_cpc(
     params = Params(task.spec(), np.random.default_rng([seed, _FIRST]))
     first = params.over(params.flat.copy())
     log = run and Run(run, config, resume=resume, save_seconds=save_seconds)
-    with log or _Nothing():
+    with log or nullcontext():
         fit(
             task, source, params, steps=steps, lr=lr, warmup=None, decay=0.01, clip=1.0,
             seed=seed, tokens=lambda t: t.shape[0] * task.frames(t.shape[1]), run=log or None,
             progress=progress,
         )  # fmt: skip
     scores = held_out(task, params, source) | {"probes": source.probes(task, params, first, probe)}
-    if run:
-        params.save(Path(run) / "model.npz")
-        with whole_file(Path(run) / "scores.json") as file:
-            file.write(json.dumps(scores, indent=1).encode() + b"\n")
+    results.write(run, params, scores)
     return scores
-
-
-class _Nothing:
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
 
 
 class Voices:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import nullcontext
-from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +10,7 @@ from npssl.data.idx import read_idx
 from npssl.data.sets import path as find_set
 from npssl.errors import require
 from npssl.evaluation.correlation import spearman
-from npssl.files import whole_file
+from npssl.jobs import results
 from npssl.jobs.pretraining import fit, positive
 from npssl.params import Params
 from npssl.tasks.drlim import Drlim, rolled
@@ -86,10 +84,7 @@ def train_drlim(
             seed=seed, tokens=len, run=log or None, progress=progress,
         )  # fmt: skip
         scores = judge(task, params, kept)
-        if run:
-            params.save(Path(run) / "model.npz")
-            with whole_file(Path(run) / "scores.json") as file:
-                file.write(json.dumps(scores, indent=1).encode() + b"\n")
+        results.write(run, params, scores)
     return scores
 
 

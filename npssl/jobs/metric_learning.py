@@ -7,7 +7,6 @@ The figures: Recall@k and MAP@R of unseen characters, NMI and F1 of their cluste
 
 from __future__ import annotations
 
-import json
 import math
 from contextlib import nullcontext
 from pathlib import Path
@@ -18,7 +17,7 @@ from npssl.data.omniglot import Characters, read_omniglot, read_one_shot
 from npssl.data.sets import path as find_set
 from npssl.evaluation.alarms import alarms, look
 from npssl.evaluation.retrieval import clustering, one_shot, retrieval
-from npssl.files import whole_file
+from npssl.jobs import results
 from npssl.jobs.pretraining import fit, positive
 from npssl.params import Params
 from npssl.tasks.metric_learning import MetricLearning, active_share
@@ -100,10 +99,7 @@ def train_metric(
         value = float(task.loss(params.tree, *task.split(source(steps)))[0])
         told = signs(task, params, source(steps), value)
         scores = judge(task, params, test, runs) | {"alarms": [a._asdict() for a in told]}
-        if run:
-            params.save(Path(run) / "model.npz")
-            with whole_file(Path(run) / "scores.json") as file:
-                file.write(json.dumps(scores, indent=1).encode() + b"\n")
+        results.write(run, params, scores)
     return scores
 
 

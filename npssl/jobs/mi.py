@@ -7,7 +7,6 @@ the bias of the estimate, and what is missing under the optimal critic is left t
 
 from __future__ import annotations
 
-import json
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from tqdm import tqdm
 from npssl.data import gaussians
 from npssl.errors import require
 from npssl.files import whole_file
+from npssl.jobs import results
 from npssl.jobs.pretraining import positive
 from npssl.optim import AdamW
 from npssl.params import Params
@@ -116,10 +116,7 @@ def train_mi(
         | best(estimate, rho, width, batch, cubic, read, seed)
         for nats, rho, told in zip(levels, rhos, found)
     ]
-    if run:
-        params.save(Path(run) / "model.npz")
-        with whole_file(Path(run) / "scores.json") as file:
-            file.write(json.dumps(scores, indent=1).encode() + b"\n")
+    results.write(run, params, scores)
     return scores
 
 

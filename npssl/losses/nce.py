@@ -1,11 +1,7 @@
 """Noise-contrastive estimation: learn a distribution by telling it from another."""
 
-import math
-
-import numpy as np
-
 from npssl.layers.activation import sigmoid, softplus
-from npssl.losses.negative_sampling import _check_reduction, _check_rows, _labels
+from npssl.losses.negative_sampling import _check_reduction, _check_rows, _labels, _log_noise
 
 
 def nce(x, y, *, log_noise, label=None, negatives: float | None = None, reduction: str = "sum"):
@@ -115,23 +111,12 @@ def nce(x, y, *, log_noise, label=None, negatives: float | None = None, reductio
     True
     """
     _check_rows("x", x, "y", y)
-    log_noise = np.asarray(log_noise)
-    if log_noise.shape != y.shape[:-1] or not np.isfinite(log_noise).all():
-        raise ValueError(
-            f"log_noise must be {y.shape[:-1]}, one finite number for each output, "
-            f"found {log_noise.shape}: {log_noise}"
-        )
-    k = y.shape[-2] - 1 if negatives is None else negatives
-    if not k > 0:
-        raise ValueError(
-            f"negatives must be positive: there must be noise to compare with, found {k}"
-        )
+    shift = _log_noise(log_noise, y, negatives)
     observed = _labels(label, x, y)
     _check_reduction(reduction)
     N = 1 if reduction == "sum" else max(1, int((observed == 1).sum()))
     sign = 2 * observed - 1
     weight = abs(sign)
-    shift = (log_noise + math.log(k)).astype(observed.dtype)[..., None, :]
     odds = x @ y.swapaxes(-1, -2) - shift  # (1), (..., n, 1+K)
     value = (weight * softplus(-sign * odds)[0]).sum() / N  # (2)
     error = weight * (sigmoid(odds)[0] - observed)  # (3)

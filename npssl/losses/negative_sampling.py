@@ -1,5 +1,7 @@
 """Negative sampling: tell a true context word from a few drawn at random."""
 
+import math
+
 import numpy as np
 
 from npssl.layers.activation import sigmoid, softplus
@@ -192,3 +194,17 @@ def _labels(label, x, y):
     if not np.isin(label, (0, 0.5, 1)).all():
         raise ValueError("label must be 1 (positive), 0 (negative) or 0.5 (padding), found others")
     return np.broadcast_to(label, pairs).astype(x.real.dtype)
+
+
+def _log_noise(log_noise, y, negatives):
+    """log(K Q) of each output, (..., 1, 1+K): what the drawn words are corrected by."""
+    log_noise = np.asarray(log_noise)
+    if log_noise.shape != y.shape[:-1] or not np.isfinite(log_noise).all():
+        raise ValueError(
+            f"log_noise must be {y.shape[:-1]}, one finite number for each output, "
+            f"found {log_noise.shape}: {log_noise}"
+        )
+    K = y.shape[-2] - 1 if negatives is None else negatives
+    if not K > 0:
+        raise ValueError(f"negatives must be positive: something must be drawn, found {K}")
+    return (log_noise + math.log(K)).astype(y.real.dtype)[..., None, :]

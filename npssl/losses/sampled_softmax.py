@@ -6,7 +6,7 @@ import numpy as np
 
 from npssl.layers.log_sum_exp import log_sum_exp
 from npssl.losses.expected import _reduction
-from npssl.losses.negative_sampling import _check_rows, _labels
+from npssl.losses.negative_sampling import _check_rows, _labels, _log_noise
 
 
 def sampled_softmax(
@@ -97,15 +97,7 @@ def sampled_softmax(
     True
     """
     _check_rows("x", x, "y", y)
-    log_noise = np.asarray(log_noise)
-    if log_noise.shape != y.shape[:-1] or not np.isfinite(log_noise).all():
-        raise ValueError(
-            f"log_noise must be {y.shape[:-1]}, one finite number for each output, "
-            f"found {log_noise.shape}: {log_noise}"
-        )
-    K = y.shape[-2] - 1 if negatives is None else negatives
-    if not K > 0:
-        raise ValueError(f"negatives must be positive: something must be drawn, found {K}")
+    shift = _log_noise(log_noise, y, negatives)
     if not 0 <= z_loss < math.inf:
         raise ValueError(f"z_loss must be a number of 0 or more, found {z_loss}")
     _reduction(reduction)
@@ -115,7 +107,6 @@ def sampled_softmax(
         raise ValueError("label must have at most one 1 for each input, found more")
     counted = own.any(-1)
     n = max(1, int(counted.sum())) if reduction == "mean" else 1
-    shift = (log_noise + math.log(K)).astype(x.real.dtype)[..., None, :]
     s = x @ y.swapaxes(-1, -2) - shift  # (1)
     total, back_all = log_sum_exp(s, mask=own | drawn)
     estimate, back_drawn = log_sum_exp(s, mask=drawn)
