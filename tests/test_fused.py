@@ -57,14 +57,17 @@ def patch():
     k=st.integers(0, 40),
     n=st.integers(1, 70),
     across=st.booleans(),
+    runs=st.integers(1, 3),
     transposed=st.booleans(),
     mode=st.sampled_from([gemm.STORE, gemm.ADD, gemm.BIAS]),
 )
 @settings(max_examples=150)
-def test_gemm(m, k, n, across, transposed, mode):
+def test_gemm(m, k, n, across, runs, transposed, mode):
     rng = np.random.default_rng(m + 31 * k + 977 * n)
     draw = lambda *s: rng.standard_normal(s, dtype=np.float32)
-    a = draw(k, m).T if across else draw(m, k)
+    a = draw(runs, k + 2, m).transpose(2, 0, 1) if across else draw(m, runs, k + 2)
+    (a_row, run, a_k), k = a.strides, runs * k
+    left = a[:, :, : k // runs].reshape(m, k)
     b, wide = draw(k, n), gemm.padded(n)
     c, bias = draw(m, wide), draw(wide)
     before, packed = c.copy(), np.zeros(max(1, k) * wide, np.float32)
@@ -72,12 +75,12 @@ def test_gemm(m, k, n, across, transposed, mode):
         gemm.pack_transposed(np.ascontiguousarray(b.T).reshape(-1), 0, k, k, n, packed)
     else:
         gemm.pack(b.reshape(-1), 0, n, k, n, packed)
-    gemm.gemm(
-        *(a.ctypes.data, *a.strides, packed.ctypes.data, k, c.ctypes.data, c.strides[0]),
-        *(m, n, k, bias.ctypes.data, mode),
+    gemm.product.ctypes(
+        *(a.ctypes.data, a_row, a_k, runs, run, packed.ctypes.data, k),
+        *(c.ctypes.data, c.strides[0], m, n, k // runs, bias.ctypes.data, mode),
     )
     start = {gemm.STORE: 0, gemm.ADD: before[:, :n], gemm.BIAS: bias[:n]}[mode]
-    np.testing.assert_allclose(c[:, :n], a.astype(float) @ b + start, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(c[:, :n], left.astype(float) @ b + start, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -22,11 +22,11 @@ from numba import boolean, float32, int64, prange, uint32, void
 from npssl.kernels.elementary import exp, gelu, gelu_and_slope, hashed
 from npssl.kernels.gemm import ADD, BIAS, PANEL, STORE, address, gemm, pack, pack_transposed
 from npssl.kernels.jit import jit
+from npssl.kernels.norm_row import norm_row, norm_row_back
+from npssl.kernels.panels import COLUMNS, DEPTH, gradient_task, pack_panel
 
 TILE = 128  # rows of a tile, about
 _BLOCK = 48  # queries that are answered together
-_DEPTH = 128  # rows that a weight's gradient takes in at a time
-_COLUMNS = 128  # of a weight, in one task
 f32, u32 = np.float32, np.uint32
 _vector, _places = float32[::1], int64[::1]
 
@@ -46,44 +46,6 @@ def _add_kept(o, x, y, seed, limit, scale):
         for j in range(y.size):
             t = o[j] * scale
             y[j] = x[j] + (t if hashed(seed + u32(j)) >= limit else f32(0))
-
-
-@jit
-def _norm(x, hat, y, gain, bias, eps):
-    """hat = (x - mean) / deviation, y = gain hat + bias, a row; returns 1 / deviation."""
-    total, n = f32(0), f32(x.size)
-    for j in range(x.size):
-        total += x[j]
-    mean, square = total / n, f32(0)
-    for j in range(x.size):
-        t = x[j] - mean
-        square += t * t
-    inverse = f32(1) / f32(math.sqrt(square / n + eps))
-    for j in range(x.size):
-        t = (x[j] - mean) * inverse
-        hat[j] = t
-        y[j] = t * gain[j] + bias[j]
-    return inverse
-
-
-@jit
-def _norm_back(dy, hat, inverse, gain, dgain, dbias, dx, add):
-    """The way back through `_norm`; ``add``: dx is added to, else written."""
-    n, one, two = f32(hat.size), f32(0), f32(0)
-    for j in range(hat.size):
-        t = dy[j]
-        dgain[j] += t * hat[j]
-        dbias[j] += t
-        t *= gain[j]
-        one += t
-        two += t * hat[j]
-    one, two = one / n, two / n
-    if add:
-        for j in range(hat.size):
-            dx[j] += inverse * (dy[j] * gain[j] - one - hat[j] * two)
-    else:
-        for j in range(hat.size):
-            dx[j] = inverse * (dy[j] * gain[j] - one - hat[j] * two)
 
 
 @jit
@@ -328,16 +290,6 @@ def _affine(hat, gain, shift, y):
         y[j] = hat[j] * gain[j] + shift[j]
 
 
-@jit
-def _pack_panel(weight, k, n, packed, panel, transposed):
-    first = panel * PANEL
-    width = min(PANEL, n - first)
-    if transposed:
-        pack_transposed(weight, first * k, k, k, width, packed[first * k :])
-    else:
-        pack(weight, first, n, k, width, packed[first * k :])
-
-
 @jit(void(*[_vector] * 4, int64, int64, _vector, boolean), parallel=True)
 def pack_weights(qkv, out, up, down, H, F, packed, transposed):
     """The four matrices of a block, or their transposes, in panels, one after another."""
@@ -351,14 +303,14 @@ def pack_weights(qkv, out, up, down, H, F, packed, transposed):
     d = c + (last + PANEL - 1) // PANEL
     for i in prange(d):
         if i < a:
-            _pack_panel(qkv, 3 * H * H // wide, wide, packed, i, transposed)
+            pack_panel(qkv, 3 * H * H // wide, wide, packed, i, transposed)
         elif i < b:
-            _pack_panel(out, H, H, packed[3 * H * H :], i - a, transposed)
+            pack_panel(out, H, H, packed[3 * H * H :], i - a, transposed)
         elif i < c:
-            _pack_panel(up, H * F // hidden, hidden, packed[4 * H * H :], i - b, transposed)
+            pack_panel(up, H * F // hidden, hidden, packed[4 * H * H :], i - b, transposed)
         else:
             to = packed[4 * H * H + H * F :]
-            _pack_panel(down, H * F // last, last, to, i - c, transposed)
+            pack_panel(down, H * F // last, last, to, i - c, transposed)
 
 
 # Numbers kept of each row, by name; H, F and A are width, hidden and heads.
@@ -439,7 +391,7 @@ def forward(
             if norm_first:
                 for r in range(R):
                     i, j = r * H, (r + 1) * H
-                    inverse1[r] = _norm(X[i:j], hat1[i:j], z[i:j], gain1, shift1, eps)
+                    inverse1[r] = norm_row(X[i:j], hat1[i:j], z[i:j], gain1, shift1, eps)
                 into = z
             p = address(packed)
             gemm(
@@ -462,9 +414,9 @@ def forward(
                 seed = seed2 + u32((r0 + r) * H)
                 _add_kept(o[i:j], X[i:j], h[i:j], seed, limit, scale)
                 if norm_first:
-                    inverse2[r] = _norm(h[i:j], hat2[i:j], z[i:j], gain2, shift2, eps)
+                    inverse2[r] = norm_row(h[i:j], hat2[i:j], z[i:j], gain2, shift2, eps)
                 else:
-                    inverse1[r] = _norm(h[i:j], hat1[i:j], h[i:j], gain1, shift1, eps)
+                    inverse1[r] = norm_row(h[i:j], hat1[i:j], h[i:j], gain1, shift1, eps)
             into = z if norm_first else h
             gemm(
                 address(into), 4 * H, 4, p + 4 * w_up, H, address(u), 4 * F, R, F, H,
@@ -480,7 +432,7 @@ def forward(
                 seed = seed3 + u32((r0 + r) * H)
                 _add_kept(o[i:j], h[i:j], Y[i:j], seed, limit, scale)
                 if not norm_first:
-                    inverse2[r] = _norm(Y[i:j], hat2[i:j], Y[i:j], gain2, shift2, eps)
+                    inverse2[r] = norm_row(Y[i:j], hat2[i:j], Y[i:j], gain2, shift2, eps)
 
 
 # Numbers of each row that the gradients of the weights are made of.
@@ -560,7 +512,7 @@ def backward(
                 if norm_first:
                     dh[i:j] = DY[i:j]
                 else:
-                    _norm_back(
+                    norm_row_back(
                         DY[i:j], hat2[i:j], inverse2[r], gain2, d_gain2, d_shift2, dh[i:j], False
                     )
                 seed = seed3 + u32((r0 + r) * H)
@@ -576,12 +528,12 @@ def backward(
                 i, j = r * H, (r + 1) * H
                 _affine(hat[i:j], gain, shift, w[i:j])
                 if norm_first:
-                    _norm_back(
+                    norm_row_back(
                         dm[i:j], hat2[i:j], inverse2[r], gain2, d_gain2, d_shift2, dh[i:j], True
                     )
                     DX[i:j] = dh[i:j]
                 else:
-                    _norm_back(
+                    norm_row_back(
                         dh[i:j], hat1[i:j], inverse1[r], gain1, d_gain1, d_shift1, DX[i:j], False
                     )
                 seed = seed2 + u32((r0 + r) * H)
@@ -604,24 +556,9 @@ def backward(
                 for r in range(R):
                     i, j = r * H, (r + 1) * H
                     _affine(hat1[i:j], gain1, shift1, z[i:j])
-                    _norm_back(
+                    norm_row_back(
                         dm[i:j], hat1[i:j], inverse1[r], gain1, d_gain1, d_shift1, DX[i:j], True
                     )
-
-
-@jit
-def _gradient_task(task, left, k, right, n, M, into, tall, panel):
-    """``tall`` rows and some columns of into (k, n) += left^T right, left (M, k), right (M, n)."""
-    down = (k + tall - 1) // tall
-    first, top = task // down * _COLUMNS, task % down * tall
-    width, rows = min(_COLUMNS, n - first), min(tall, k - top)
-    for r in range(0, M, _DEPTH):
-        deep = min(_DEPTH, M - r)
-        pack(right, r * n + first, n, deep, width, panel)
-        gemm(
-            address(left) + 4 * (r * k + top), 4, 4 * k, address(panel), deep,
-            address(into) + 4 * (top * n + first), 4 * n, rows, width, deep, 0, ADD,
-        )  # fmt: skip
 
 
 @jit(void(*[int64] * 4, *[_vector] * 8), parallel=True)
@@ -631,31 +568,31 @@ def weight_gradients(threads, M, H, F, x, mixed, sides, d_qkv, d_out, d_up, d_do
     rest = sides[2 * M * H + M * F :]
     du, df, do, dqkv = rest[: M * F], rest[M * F :], rest[M * (F + H) :], rest[M * (F + 2 * H) :]
     wide, one, hidden = (
-        (3 * H + _COLUMNS - 1) // _COLUMNS,
-        (H + _COLUMNS - 1) // _COLUMNS,
-        (F + _COLUMNS - 1) // _COLUMNS,
+        (3 * H + COLUMNS - 1) // COLUMNS,
+        (H + COLUMNS - 1) // COLUMNS,
+        (F + COLUMNS - 1) // COLUMNS,
     )
     down = one * ((F + H - 1) // H)
     count = wide + one + hidden + down
     each = work.size // threads
     for chunk in prange(threads):
-        panel = work[chunk * each :][: _DEPTH * _COLUMNS]
+        panel = work[chunk * each :][: DEPTH * COLUMNS]
         for task in range(count * chunk // threads, count * (chunk + 1) // threads):
             t = task
             if t < wide:
-                _gradient_task(t, x, H, dqkv, 3 * H, M, d_qkv, H, panel)
+                gradient_task(t, x, H, dqkv, 3 * H, M, d_qkv, H, panel)
                 continue
             t -= wide
             if t < one:
-                _gradient_task(t, mixed, H, do, H, M, d_out, H, panel)
+                gradient_task(t, mixed, H, do, H, M, d_out, H, panel)
                 continue
             t -= one
             if t < hidden:
-                _gradient_task(t, w, H, du, F, M, d_up, H, panel)
+                gradient_task(t, w, H, du, F, M, d_up, H, panel)
             else:
-                _gradient_task(t - hidden, a, F, df, H, M, d_down, H, panel)
+                gradient_task(t - hidden, a, F, df, H, M, d_down, H, panel)
 
 
 def panel_size():
     """Numbers of scratch that a thread of `weight_gradients` needs."""
-    return _DEPTH * _COLUMNS
+    return DEPTH * COLUMNS

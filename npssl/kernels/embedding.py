@@ -3,9 +3,10 @@
 import numpy as np
 from numba import boolean, float32, int64, prange, uint32, void
 
-from npssl.kernels.block import _add_kept, _norm, _norm_back
+from npssl.kernels.block import _add_kept
 from npssl.kernels.elementary import hashed
 from npssl.kernels.jit import jit
+from npssl.kernels.norm_row import norm_row, norm_row_back
 
 _vector, _table, _places = float32[::1], float32[:, ::1], int64[::1]
 ROWS = 64  # whose sums are taken together
@@ -34,7 +35,7 @@ def embed(
             for j in range(H):
                 to[j] = a[j] + b[j] + c[j]
             if norm:
-                inverse[r] = _norm(to, hat[r], to, gain, shift, eps)
+                inverse[r] = norm_row(to, hat[r], to, gain, shift, eps)
             if limit:
                 _add_kept(to, nothing, to, seed + u32(r * H), limit, scale)
 
@@ -56,7 +57,7 @@ def embed_back(dy, hat, inverse, gain, sums, norm, seed, limit, scale):
                     t = d[j] * scale
                     d[j] = t if hashed(base + u32(j)) >= limit else f32(0)
             if norm:
-                _norm_back(d, hat[r], inverse[r], gain, d_gain, d_shift, d, False)
+                norm_row_back(d, hat[r], inverse[r], gain, d_gain, d_shift, d, False)
 
 
 @jit(void(_table, _places, _table), parallel=True)

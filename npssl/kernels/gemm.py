@@ -3,29 +3,32 @@
 A block of 12 x 32 sums stays in 24 vector registers of 16 numbers while k runs: each step
 reads two vectors of B and twelve numbers of A, and does 24 fused multiply-adds.  Where
 there are 16 registers of 8 numbers the block is 6 x 16.  For that B stands packed, in
-panels of 32 columns, row after row, so that a panel is read from front to back.  A is read
-where it stands, by two strides, so that A or its transpose cost the same.  What is packed
+panels as wide as the block, row after row, so that a panel is read from front to back.  A is
+read where it stands, by two strides, so that A or its transpose cost the same.  What is packed
 once (weights, keys) serves many rows.
 
-Rows that are left over take smaller blocks; columns are padded to 16.  The
+Rows that do not fill blocks are dealt out evenly; columns are padded to 16.  The
 sum over k always runs in one order, so a product has the same bytes on any number of
 threads.  (Goto & van de Geijn, "Anatomy of high-performance matrix multiplication",
 ACM TOMS 34(3), 2008, are the source of the packed panels; here all blocks are small
 enough that one level of packing does.)
+
+The product is compiled once, and the kernels call it by its name, ``npssl_gemm``.
 """
 
+import llvmlite.binding as llvm
 from llvmlite import ir
-from numba import int64, types
+from numba import cfunc, int64, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from npssl.kernels import lanes
-from npssl.kernels.jit import jit, unwritten
+from npssl.kernels.jit import OPTIONS, jit, unwritten
 from npssl.kernels.lanes import I64, LANES, VEC
 
-PANEL = 2 * LANES  # columns of a panel
 WIDE = lanes.WIDE  # 32 registers of 16 numbers: a block is 12 x 32; else 16 of 8: 6 x 16
-ROWS = (12, 8, 4, 2, 1) if WIDE else (6, 4, 3, 2, 1)  # rows of a block of sums
+PANEL = 2 * LANES if WIDE else LANES  # columns of a panel
+ROWS = 12 if WIDE else 6  # of a block of sums
 STORE, ADD, BIAS = 0, 1, 2  # C = A B;  C += A B;  C = A B + a row of biases
 
 
@@ -40,119 +43,133 @@ def address(typingctx, array):
     return types.int64(array), codegen
 
 
-def _block(rows, vectors, width):
-    """The innermost loop, for so many rows and vectors of columns of panels ``width`` wide."""
+def _block(vectors):
+    """The innermost loop, for blocks of so many vectors: as wide as their panel."""
 
     @intrinsic
-    def block(typingctx, a, a_row, a_k, panel, k, c, c_row, bias, mode):
-        """Addresses and strides in bytes; ``k`` steps; ``bias`` is read when mode is BIAS."""
+    def block(typingctx, rows, a, a_row, a_k, runs, run, panel, k, c, c_row, bias, mode):
+        """Addresses and strides in bytes; 1 to `ROWS` rows; ``bias`` is read when mode is BIAS."""
 
         def codegen(context, b, signature, args):
-            a, a_row, a_k, panel, k, c, c_row, bias, mode = args
-            fma = cgutils.get_or_insert_function(
-                b.module, ir.FunctionType(VEC, [VEC] * 3), f"llvm.{lanes.FMA}.v{LANES}f32"
-            )
-            a_rows = [b.add(a, b.mul(a_row, I64(i))) for i in range(rows)]
-            c_rows = [b.add(c, b.mul(c_row, I64(i))) for i in range(rows)]
-            before, zero = b.block, lanes.const(0.0)
-            top, done = b.append_basic_block("k"), b.append_basic_block("sums")
-            b.cbranch(b.icmp_signed(">", k, I64(0)), top, done)
-            b.position_at_end(top)
-            step, at, there = b.phi(I64), b.phi(I64), b.phi(I64)
-            sums = [[b.phi(VEC) for _ in range(vectors)] for _ in range(rows)]
-            right = [lanes.load(b, there, I64(4 * LANES * j)) for j in range(vectors)]
-            new = []
-            for i in range(rows):
-                left = lanes.load_splat(b, a_rows[i], at)
-                new.append([b.call(fma, [left, right[j], sums[i][j]]) for j in range(vectors)])
-            following = b.add(step, I64(1))
-            for phi, first, then in (
-                (step, I64(0), following),
-                (at, I64(0), b.add(at, a_k)),
-                (there, panel, b.add(there, I64(4 * width))),
-            ):
-                phi.add_incoming(first, before)
-                phi.add_incoming(then, b.block)
-            for i in range(rows):
-                for j in range(vectors):
-                    sums[i][j].add_incoming(zero, before)
-                    sums[i][j].add_incoming(new[i][j], b.block)
-            b.cbranch(b.icmp_signed("<", following, k), top, done)
-            b.position_at_end(done)
-            total = []
-            for i in range(rows):
-                for j in range(vectors):
-                    phi = b.phi(VEC)
-                    phi.add_incoming(zero, before)
-                    phi.add_incoming(new[i][j], top)
-                    total.append((i, j, phi))
-            adds, other, biased, stored, end = (
-                b.append_basic_block(n) for n in ("adds", "other", "biased", "stored", "end")
-            )
-            b.cbranch(b.icmp_signed("==", mode, I64(ADD)), adds, other)
-            b.position_at_end(other)
-            b.cbranch(b.icmp_signed("==", mode, I64(BIAS)), biased, stored)
-            for begin in (adds, biased, stored):
-                b.position_at_end(begin)
-                for i, j, x in total:
-                    offset = I64(4 * LANES * j)
-                    if begin is not stored:
-                        x = b.fadd(x, lanes.load(b, c_rows[i] if begin is adds else bias, offset))
-                    lanes.store(b, x, c_rows[i], offset)
-                b.branch(end)
+            rows, *rest = args
+            end = b.append_basic_block("end")
+            choice = b.switch(rows, end)
+            for n in range(1, ROWS + 1):
+                choice.add_case(I64(n), b.append_basic_block(f"rows{n}"))
+                b.position_at_end(b.function.blocks[-1])
+                _sums(b, n, vectors, end, *rest)
             b.position_at_end(end)
             return context.get_dummy_value()
 
-        return types.void(*[types.int64] * 9), codegen
+        return types.void(*[types.int64] * 12), codegen
 
     return block
 
 
-def _strip(vectors, width):
-    """All rows of A against so many vectors of a panel, in blocks of 12, 8, ... or 6, 4, ..."""
-    first, second, third, fourth, last = (_block(rows, vectors, width) for rows in ROWS)
-    most, more, some = ROWS[:3]
+def _sums(b, rows, vectors, end, a, a_row, a_k, runs, run, panel, k, c, c_row, bias, mode):
+    """Emit the loop over ``runs`` runs of ``k`` steps, and what becomes of its sums."""
+    fma = cgutils.get_or_insert_function(
+        b.module, ir.FunctionType(VEC, [VEC] * 3), f"llvm.{lanes.FMA}.v{LANES}f32"
+    )
+    places = [(i, j) for i in range(rows) for j in range(vectors)]
+    a_rows = [b.add(a, b.mul(a_row, I64(i))) for i in range(rows)]
+    c_rows = [b.add(c, b.mul(c_row, I64(i))) for i in range(rows)]
+    before = b.block
+    top, turn, done = (b.append_basic_block(name) for name in ("k", "run", "sums"))
+    b.cbranch(b.icmp_signed(">", b.mul(k, runs), I64(0)), top, done)
+
+    b.position_at_end(top)
+    left, start, step, at, there = (b.phi(I64) for _ in range(5))
+    sums = {place: b.phi(VEC) for place in places}
+    right = [lanes.load(b, there, I64(4 * LANES * j)) for j in range(vectors)]
+    new = {}
+    for i in range(rows):
+        one = lanes.load_splat(b, a_rows[i], at)
+        for j in range(vectors):
+            new[i, j] = b.call(fma, [one, right[j], sums[i, j]])
+    onward, beyond = b.add(step, I64(1)), b.add(there, I64(4 * LANES * vectors))
+    following = b.add(at, a_k)
+    b.cbranch(b.icmp_signed("<", onward, k), top, turn)
+
+    b.position_at_end(turn)
+    fewer, next_start = b.sub(left, I64(1)), b.add(start, run)
+    b.cbranch(b.icmp_signed(">", fewer, I64(0)), top, done)
+    for phi, first, inner, outer in (
+        (left, runs, left, fewer),
+        (start, I64(0), start, next_start),
+        (step, I64(0), onward, I64(0)),
+        (at, I64(0), following, next_start),
+        (there, panel, beyond, beyond),
+        *((sums[place], lanes.const(0.0), new[place], new[place]) for place in places),
+    ):
+        for value, block in (first, before), (inner, top), (outer, turn):
+            phi.add_incoming(value, block)
+
+    b.position_at_end(done)
+    total = {place: b.phi(VEC) for place in places}
+    for place in places:
+        total[place].add_incoming(lanes.const(0.0), before)
+        total[place].add_incoming(new[place], turn)
+    adds, other, biased, stored = (
+        b.append_basic_block(name) for name in ("adds", "other", "biased", "stored")
+    )
+    b.cbranch(b.icmp_signed("==", mode, I64(ADD)), adds, other)
+    b.position_at_end(other)
+    b.cbranch(b.icmp_signed("==", mode, I64(BIAS)), biased, stored)
+    for begin in (adds, biased, stored):
+        b.position_at_end(begin)
+        for (i, j), x in total.items():
+            offset = I64(4 * LANES * j)
+            if begin is not stored:
+                x = b.fadd(x, lanes.load(b, c_rows[i] if begin is adds else bias, offset))
+            lanes.store(b, x, c_rows[i], offset)
+        b.branch(end)
+
+
+def _strip(vectors):
+    """All rows of A against so many vectors of a panel, in blocks of at most `ROWS`."""
+    block = _block(vectors)
 
     @jit(cache=False)
-    def strip(a, a_row, a_k, panel, k, c, c_row, bias, mode, m):
-        row = 0
-        while m - row >= most:
-            first(a, a_row, a_k, panel, k, c, c_row, bias, mode)
-            row, a, c = row + most, a + most * a_row, c + most * c_row
-        while m - row >= more:
-            second(a, a_row, a_k, panel, k, c, c_row, bias, mode)
-            row, a, c = row + more, a + more * a_row, c + more * c_row
-        while m - row >= some:
-            third(a, a_row, a_k, panel, k, c, c_row, bias, mode)
-            row, a, c = row + some, a + some * a_row, c + some * c_row
-        while m - row >= 2:
-            fourth(a, a_row, a_k, panel, k, c, c_row, bias, mode)
-            row, a, c = row + 2, a + 2 * a_row, c + 2 * c_row
-        if m - row >= 1:
-            last(a, a_row, a_k, panel, k, c, c_row, bias, mode)
+    def strip(a, a_row, a_k, runs, run, panel, k, c, c_row, bias, mode, m):
+        while m > 0:
+            rows = ROWS
+            if m < 3 * ROWS:
+                blocks = (m + ROWS - 1) // ROWS
+                rows = (m + blocks - 1) // blocks
+            block(rows, a, a_row, a_k, runs, run, panel, k, c, c_row, bias, mode)
+            m, a, c = m - rows, a + rows * a_row, c + rows * c_row
 
     return strip
 
 
-_thin, _half, _whole = _strip(1, LANES), _strip(1, PANEL), _strip(2, PANEL)
+_thin, _whole = _strip(1), _strip(PANEL // LANES)
+_signature = types.void(*[int64] * 14)
 
 
-@jit(types.void(*[int64] * 12))
+@cfunc(_signature, **OPTIONS)
+def product(a, a_row, a_k, runs, run, packed, pitch, c, c_row, m, n, k, bias, mode):
+    """C of A whose columns are ``runs`` runs of k each, which begin ``run`` bytes apart."""
+    for first in range(0, n, PANEL):
+        panel, right, to = packed + 4 * first * pitch, bias + 4 * first, c + 4 * first
+        if n - first <= LANES:
+            _thin(a, a_row, a_k, runs, run, panel, k, to, c_row, right, mode, m)
+        else:
+            _whole(a, a_row, a_k, runs, run, panel, k, to, c_row, right, mode, m)
+
+
+llvm.add_symbol("npssl_gemm", product.address)
+gemm_runs = types.ExternalFunction("npssl_gemm", _signature)  # `product`, for other kernels
+
+
+@jit
 def gemm(a, a_row, a_k, packed, pitch, c, c_row, m, n, k, bias, mode):
     """C (m, n) of A (m, k) and packed B: addresses, and strides in bytes.
 
     ``pitch`` is the number of rows that B was packed with, at least k.  C is written in
     whole vectors: its rows must have room for n rounded up to 16.
     """
-    for first in range(0, n, PANEL):
-        panel, right, to = packed + 4 * first * pitch, bias + 4 * first, c + 4 * first
-        if n - first <= LANES:
-            _thin(a, a_row, a_k, panel, k, to, c_row, right, mode, m)
-        elif WIDE:
-            _whole(a, a_row, a_k, panel, k, to, c_row, right, mode, m)
-        else:  # the two halves of a panel in turn
-            for half in range(0, 8 * LANES, 4 * LANES):
-                _half(a, a_row, a_k, panel + half, k, to + half, c_row, right + half, mode, m)
+    gemm_runs(a, a_row, a_k, 1, 0, packed, pitch, c, c_row, m, n, k, bias, mode)
 
 
 def padded(n):
@@ -162,6 +179,17 @@ def padded(n):
     32
     """
     return -(-n // LANES) * LANES
+
+
+@intrinsic
+def copy(typingctx, source, target):
+    """16 numbers from one address to another."""
+
+    def codegen(context, b, signature, args):
+        lanes.store(b, lanes.load(b, args[0], I64(0)), args[1], I64(0))
+        return context.get_dummy_value()
+
+    return types.void(int64, int64), codegen
 
 
 _flat = types.float32[::1]
@@ -175,6 +203,12 @@ def pack(source, start, row, k, n, packed):
         width = min(PANEL, n - first)
         whole = PANEL if n - first > LANES else LANES
         to = packed[first * k :]
+        if width == whole:
+            for i in range(k):
+                a, b = address(source) + 4 * (start + i * row + first), address(to) + 4 * i * whole
+                for j in range(0, 4 * whole, 4 * LANES):
+                    copy(a + j, b + j)
+            continue
         for i in range(k):
             x = source[start + i * row + first :][:width]
             y = to[i * whole :][:whole]

@@ -2,11 +2,19 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numba
 from numba.core import event
 
 _SAID: list[bool] = []
+OPTIONS: dict[str, Any] = {
+    "cache": True,
+    "nogil": True,
+    "error_model": "numpy",
+    "boundscheck": False,
+    "fastmath": True,
+}
 
 
 def _drop_stale():
@@ -49,13 +57,7 @@ def jit(signature=None, **options):
     was expected would otherwise compile the kernel a second time.  Numba caches
     beside the source, or in the user's cache folder where that is read-only.
     """
-    options = {
-        "cache": True,
-        "nogil": True,
-        "error_model": "numpy",
-        "boundscheck": False,
-        "fastmath": True,
-    } | options
+    options = OPTIONS | options
     return numba.njit(signature, **options) if signature else numba.njit(**options)
 
 

@@ -7,10 +7,11 @@ that do not depend on threads, and what is summed over rows is summed block by b
 import numpy as np
 from numba import boolean, float32, prange, void
 
-from npssl.kernels.block import _COLUMNS, _DEPTH, _gradient_task, _norm, _norm_back, _pack_panel
 from npssl.kernels.elementary import gelu, gelu_and_slope
 from npssl.kernels.gemm import BIAS, PANEL, STORE, address, gemm
 from npssl.kernels.jit import jit, unwritten
+from npssl.kernels.norm_row import norm_row, norm_row_back
+from npssl.kernels.panels import COLUMNS, DEPTH, gradient_task, pack_panel
 
 ROWS = 96  # of a block
 _NUMBERS = 1 << 13  # of a block, where rows do not matter
@@ -23,7 +24,7 @@ def affine(x, w, b, transposed, packed, y):
     """y = x w + b, or, transposed, y = x w^T for w that lies as (columns of y, columns of x)."""
     (M, k), n = x.shape, y.shape[1]
     for panel in prange((n + PANEL - 1) // PANEL):
-        _pack_panel(w, k, n, packed, panel, transposed)
+        pack_panel(w, k, n, packed, panel, transposed)
     mode = STORE if transposed else BIAS
     for block in prange((M + ROWS - 1) // ROWS):
         first = block * ROWS
@@ -38,10 +39,10 @@ def products(x, dy, dw):
     """dw += x^T dy."""
     (M, k), n = x.shape, dy.shape[1]
     tall = min(k, 256)
-    tasks = (n + _COLUMNS - 1) // _COLUMNS * ((k + tall - 1) // tall)
+    tasks = (n + COLUMNS - 1) // COLUMNS * ((k + tall - 1) // tall)
     for task in prange(tasks):
-        panel = np.empty(_DEPTH * _COLUMNS, np.float32)
-        _gradient_task(task, x.reshape(-1), k, dy.reshape(-1), n, M, dw.reshape(-1), tall, panel)
+        panel = np.empty(DEPTH * COLUMNS, np.float32)
+        gradient_task(task, x.reshape(-1), k, dy.reshape(-1), n, M, dw.reshape(-1), tall, panel)
 
 
 @jit(void(_given_rows, _given, _given, float32, _rows, _vector, _rows), parallel=True)
@@ -50,7 +51,7 @@ def norm(x, gain, bias, eps, hat, inverse, y):
     M = len(x)
     for block in prange((M + ROWS - 1) // ROWS):
         for r in range(block * ROWS, min(M, (block + 1) * ROWS)):
-            inverse[r] = _norm(x[r], hat[r], y[r], gain, bias, eps)
+            inverse[r] = norm_row(x[r], hat[r], y[r], gain, bias, eps)
 
 
 @jit(void(_given_rows, _rows, _vector, _given, _rows, _rows), parallel=True)
@@ -60,7 +61,7 @@ def norm_back(dy, hat, inverse, gain, sums, dx):
     for block in prange(sums.shape[0]):
         d_gain, d_bias = sums[block, :D], sums[block, D:]
         for r in range(block * ROWS, min(M, (block + 1) * ROWS)):
-            _norm_back(dy[r], hat[r], inverse[r], gain, d_gain, d_bias, dx[r], False)
+            norm_row_back(dy[r], hat[r], inverse[r], gain, d_gain, d_bias, dx[r], False)
 
 
 @jit(void(_given, boolean, _vector), parallel=True)

@@ -1,5 +1,7 @@
 """Convolution in one and two dimensions, channels last."""
 
+import math
+
 import numpy as np
 
 from npssl.kernels import fast
@@ -101,48 +103,59 @@ def conv2d(x, weight, bias, *, stride=1, padding=0):
 
 def _fast(x, weight, bias, stride, padding):
     """The same by `npssl.kernels.conv`."""
-    from npssl.kernels import conv as kernels
-    from npssl.kernels.gemm import padded as whole
+    from numba import get_num_threads
 
-    (B, h, w, C), (kh, kw, _, O), (ph, pw) = x.shape, weight.shape, padding
+    from npssl.kernels import conv as kernels
+    from npssl.kernels.workspace import give_back, give_back_with
+
+    B, C, (kh, kw, _, O), (ph, pw) = len(x), x.shape[3], weight.shape, padding
     framed = _frame(x, ph, pw)
     H, W = (framed.shape[1] - kh) // stride[0] + 1, (framed.shape[2] - kw) // stride[1] + 1
-    room = np.empty((B, H, W, whole(O)), x.dtype)
-    kernels.forward(framed, weight, np.pad(bias, (0, whole(O) - O)), *stride, room)
 
     def back(dy):
         d = np.ascontiguousarray(dy, x.dtype)
-        dweight, dbias = np.empty((kh, kw, C, whole(O)), x.dtype), np.empty(O, x.dtype)
-        kernels.weights_back(framed, d, *stride, dweight, dbias)
+        dweight, dbias = np.empty_like(weight), np.empty_like(bias)
+        kernels.weights_back(framed, d, *stride, get_num_threads(), dweight, dbias)
         if stride == (1, 1) and C >= 16 and ph < kh and pw < kw:
             # read backwards, (3) is a convolution too: with the window turned round
-            dx = np.empty((B, h, w, whole(C)), x.dtype)
             turned = np.ascontiguousarray(weight[::-1, ::-1].swapaxes(2, 3))
             around = _frame(d, kh - 1 - ph, kw - 1 - pw)
-            kernels.forward(around, turned, np.zeros(whole(C), x.dtype), 1, 1, dx)
+            dx = _forward(around, turned, np.zeros(C, x.dtype), stride, x.shape)
+            if around is not d:
+                give_back(around)
         else:
             dx = np.empty(x.shape, x.dtype)
             kernels.images_back(d, weight, *stride, ph, pw, *framed.shape[1:3], dx)
-        return _narrow(dx, C), _narrow(dweight, O), dbias
+        return dx, dweight, dbias
 
-    return _narrow(room, O), back
+    if framed is not x:
+        give_back_with(back, framed)
+    return _forward(framed, weight, bias, stride, (B, H, W, O)), back
+
+
+def _forward(framed, weight, bias, stride, shape):
+    """y of (1): the kernel writes whole vectors of channels, y has no more than there are."""
+    from npssl.kernels import conv as kernels
+    from npssl.kernels.gemm import padded
+
+    O = shape[-1]
+    y = np.empty((*shape[:-1], padded(O)), framed.dtype)
+    kernels.forward(framed, weight, np.pad(bias, (0, padded(O) - O)), *stride, y)
+    return y if padded(O) == O else np.ascontiguousarray(y[..., :O])
 
 
 def _frame(x, ph, pw):
-    """x within ph rows and pw columns of zeros."""
+    """x within ph rows and pw columns of zeros, in a borrowed place; or x itself."""
     from npssl.kernels import conv as kernels
+    from npssl.kernels.workspace import borrow
 
     if not ph and not pw:
         return x
     B, h, w, C = x.shape
-    framed = np.empty((B, h + 2 * ph, w + 2 * pw, C), x.dtype)
+    shape = B, h + 2 * ph, w + 2 * pw, C
+    framed = borrow(math.prod(shape)).reshape(shape)
     kernels.frame(x, ph, pw, framed)
     return framed
-
-
-def _narrow(a, n):
-    """The first n channels, side by side."""
-    return a if a.shape[-1] == n else np.ascontiguousarray(a[..., :n])
 
 
 def conv1d(x, weight, bias, *, stride: int = 1, padding: int = 0):
