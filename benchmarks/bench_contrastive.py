@@ -19,6 +19,7 @@ import turns
 from common import median, save, table
 
 D = 128
+MOST = 16384  # above, a matrix takes more than most machines have
 ROWS = {  # loss: (sizes, products of N x N x d that the tiles take, doubled)
     "nt_xent": ([4096, 16384], 4),
     "info_nce": ([4096], 8),
@@ -235,7 +236,8 @@ def main():
     args = parser.parse_args()
     everybody = ["npssl", "PyTorch", "PML"]
     if args.only:
-        wanted = [(a, int(n), everybody) for a, n in (item.split(":") for item in args.only)]
+        pairs = [(loss, int(N)) for loss, N in (item.split(":") for item in args.only)]
+        wanted = [(loss, N, everybody if N <= MOST else ["npssl"]) for loss, N in pairs]
     elif args.large:
         wanted = [("nt_xent", N, ["npssl"]) for N in (65536, 262144)]
     elif args.pml_1024:
