@@ -86,3 +86,14 @@ def test_the_tile_is_fused_neon_code_on_arm():
     # begin a sum for the update, and the polynomials
     assert len(products) >= 4 * (3 * n * m - n - m)
     assert not re.search(r"\bbl\s", code), "nothing is left to a library"
+
+
+def test_kernels_older_than_a_source_are_forgotten_wherever_they_are_kept(tmp_path):
+    place = tmp_path / "kernels_abc"
+    place.mkdir()
+    for name in ("old.nbi", "new.nbi"):
+        (place / name).touch()
+    os.utime(place / "old.nbi", (0, 0))
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", "import npssl.kernels.jit"], env=environment, check=True)
+    assert [path.name for path in place.iterdir()] == ["new.nbi"]

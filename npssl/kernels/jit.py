@@ -6,6 +6,7 @@ from typing import Any
 
 import numba
 from numba.core import event
+from numba.misc.appdirs import AppDirs
 
 _SAID: list[bool] = []
 OPTIONS: dict[str, Any] = {
@@ -24,14 +25,18 @@ def _drop_stale():
     """
     folder = Path(__file__).parent
     newest = max(source.stat().st_mtime for source in folder.glob("*.py"))
-    for index in (folder / "__pycache__").glob("*.nbi"):
+    elsewhere = AppDirs(appname="numba", appauthor=False).user_cache_dir  # if read-only here
+    places = [folder / "__pycache__"]
+    for cache in filter(None, (numba.config.CACHE_DIR, elsewhere)):
+        places += Path(cache).glob(f"{folder.name}_*")
+    for index in (index for place in places for index in place.glob("*.nbi")):
         if index.stat().st_mtime < newest:
             index.unlink(missing_ok=True)
 
 
 try:
     _drop_stale()
-except OSError:  # a read-only installation keeps its cache elsewhere, and does not change
+except OSError:  # nobody may change them here
     pass
 
 
