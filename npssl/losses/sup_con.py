@@ -4,7 +4,7 @@ import numpy as np
 
 from npssl.kernels import fast
 from npssl.layers.log_sum_exp import log_sum_exp
-from npssl.losses.expected import _classes, _embeddings, _positive, _reduction
+from npssl.losses.expected import _by_class, _classes, _embeddings, _positive, _reduction
 
 
 def sup_con(x, *, label, temperature: float = 0.1, reduction: str = "mean"):
@@ -99,22 +99,24 @@ def _tiled(x, label, tau, reduction):
     """The same in O(N d) memory; what pulls is a matter of the sums of classes."""
     from npssl.kernels.pairwise import OTHERS, Pairs
 
-    _, kind, size = np.unique(label, return_inverse=True, return_counts=True)
+    order, kind, size = _by_class(label)
+    z = x[order]
     mates = size[kind] - 1
     counted = mates > 0
     n = max(1, int(counted.sum())) if reduction == "mean" else 1
-    of_class = np.zeros((len(size), x.shape[1]))
-    np.add.at(of_class, kind, x)
-    mean = ((of_class[kind] - x) / np.maximum(mates, 1)[:, None]).astype(x.dtype)
-    pairs = Pairs(x, scale=1 / tau)
+    of_class = np.add.reduceat(z, np.cumsum(size) - size, dtype=float)
+    mean = ((of_class[kind] - z) / np.maximum(mates, 1)[:, None]).astype(x.dtype)
+    pairs = Pairs(z, scale=1 / tau)
     total = pairs.sums(OTHERS)[0]
-    pulled = np.einsum("ij,ij->i", x, mean) / np.float32(tau)
+    pulled = np.einsum("ij,ij->i", z, mean) / np.float32(tau)
     value = np.float32((total - pulled)[counted].sum(dtype=float) / n)
 
     def back(dvalue=1.0):
         w = counted * np.float32(float(dvalue) / n)
-        dx = pairs.pull(total, w, which=OTHERS)
-        dx -= (2 / tau * w)[:, None] * mean
+        dz = pairs.pull(total, w, which=OTHERS)
+        dz -= (2 / tau * w)[:, None] * mean
+        dx = np.empty_like(x)
+        dx[order] = dz
         return dx
 
     return value, back
