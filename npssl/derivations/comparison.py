@@ -2,12 +2,14 @@
 
 import numpy as np
 
+from npssl.data.mining import semi_hard
 from npssl.derivations.steps import FACT, gradient, sigmoid, softplus
 from npssl.layers import distance as distance_page
 from npssl.losses import info_nce as info_page
 from npssl.losses import lifted as lifted_page
 from npssl.losses import n_pair as n_pair_page
 from npssl.losses import nt_xent as nt_xent_page
+from npssl.losses import semi_hard_triplet as semi_hard_page
 from npssl.losses import soft_nearest_neighbor as neighbor_page
 from npssl.losses import sup_con as sup_con_page
 from npssl.losses import triplet as triplet_page
@@ -228,6 +230,38 @@ def triplet(rng):
     yield FACT, collapsed[1](1.0), "=", np.zeros((3, 4))
 
 
+def semi_hard_triplet(rng):
+    """(1)-(3): the triplets are sought by loops."""
+    x, margin, rows = rng.normal(size=(len(LABEL), 2)), 1.0, range(len(LABEL))
+    square = lambda x, i, j: ((x[i] - x[j]) ** 2).sum()
+    chosen = []
+    for a, p in [(a, p) for a in rows for p in rows if a != p and LABEL[a] == LABEL[p]]:
+        positive = square(x, a, p)
+        band = [q for q in rows if LABEL[q] != LABEL[a] and 0 < square(x, a, q) - positive < margin]
+        chosen += [(a, p, q) for q in sorted(band, key=lambda q: square(x, a, q))[:1]]
+    n = max(1, len(chosen))
+
+    def mean(x):
+        return (
+            sum((square(x, a, p) - square(x, a, q) + margin for a, p, q in chosen), 0 * x.sum()) / n
+        )
+
+    dx = np.zeros_like(x)
+    for a, p, q in chosen:
+        dx[[a, p, q]] += 2 / n * (x[[q, p, a]] - x[[p, a, q]])
+    value, back = semi_hard_page.semi_hard_triplet(x, label=LABEL, margin=margin)
+    index = np.zeros((len(LABEL) ** 2, 3))
+    index[: len(chosen)] = chosen or 0
+    mined = np.zeros_like(index)
+    found = semi_hard(x, LABEL, margin=margin)
+    mined[: len(found)] = found
+    yield 1, mined, "=", index
+    yield 2, value, "=", mean(x)
+    yield 3, dx, "=", gradient(mean, x)
+    yield 3, back(1.0), "=", dx
+    yield FACT, value, "<=", margin
+
+
 STEPS = (
     squared_distance,
     distance,
@@ -238,4 +272,5 @@ STEPS = (
     lifted,
     n_pair,
     triplet,
+    semi_hard_triplet,
 )
