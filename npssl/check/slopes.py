@@ -91,10 +91,13 @@ class Slopes:
         except Exception:  # whatever it is: this forward is for real numbers
             return None
 
-    def differences(self, i, v, scale):
-        """Ridders' table: the slope, and how far its neighbours in the table are."""
+    def differences(self, i, v, scale, widest=6):
+        """Ridders' table: the slope, and how far its neighbours in the table are.
+
+        The widest step is 2^-``widest`` of the argument's size.
+        """
         best, doubt, tried, row = math.nan, math.inf, 0, []
-        for level in range(6, 23):
+        for level in range(widest, 23):
             h = self.units[i] * 2.0**-level
             ends = [self.values(i, sign * h * v) for sign in (+1, -1)]
             new = [self.dot([a - b for a, b in zip(*ends)]) / (2 * h)]
@@ -139,6 +142,8 @@ def compare(slopes, i, name, g, rng, method, every):
         along = max(along, abs(rough))
     exact = slopes.complex_step(i, v) if method != DIFFERENCES else None
     near = 1e-6 * along + min(doubt, 1e-3 * along)
+    if exact is not None and abs(exact - rough) > near:  # something may jump within wide steps
+        rough, _ = slopes.differences(i, v, along, widest=14)
     if exact is not None and abs(exact - rough) <= near:
         used = COMPLEX
     elif method == COMPLEX:

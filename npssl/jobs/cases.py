@@ -368,7 +368,19 @@ def _triplet(size, rng):
 
 def _semi_hard_triplet(size, rng):
     x, options = _classified(size, rng)
-    return (x,), {"margin": one_of(size, 0.2, 2.0), **options}
+    margin, label = one_of(size, 0.2, 2.0), options["label"]
+    while _near_a_jump(x, label, margin):
+        x = rng.normal(size=x.shape)
+    return (x,), {"margin": margin, **options}
+
+
+def _near_a_jump(x, label, margin, near=0.02):
+    """Whether a small step of x could make the semi-hard choice another one."""
+    d = np.square(x[:, None] - x).sum(-1)
+    lead = np.abs(d[:, :, None] - d[:, None, :])  # of a: between any row and a negative
+    self = np.eye(len(x), dtype=bool)
+    asked = (label[:, None] != label)[:, None, :] & ~self[:, :, None] & ~self
+    return bool((np.minimum(lead, np.abs(lead - margin)) < near)[asked].any())
 
 
 def _debiased_info_nce(size, rng):
