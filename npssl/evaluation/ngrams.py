@@ -157,7 +157,7 @@ class BidirectionalBigram:
     >>> model.best([0, 1], [2, 0])
     array([1, 2])
     >>> np.exp(-model.nats([0, 0], [1, 1], [2, -1])).round(2)
-    array([1.  , 0.77])
+    array([0.89, 0.67])
     """
 
     def __init__(self, ids, vocabulary: int, *, starts=()):
