@@ -1,5 +1,6 @@
 """Files that come whole or not at all."""
 
+import json
 import os
 import tempfile
 from contextlib import contextmanager
@@ -33,6 +34,18 @@ def whole_file(path):
     except BaseException:
         os.unlink(file.name)
         raise
+
+
+def write_json(path, what) -> None:
+    """One JSON value, indented, as a whole file.
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_json(Path(folder, "a.json"), {"b": 1})
+    ...     Path(folder, "a.json").read_text()
+    '{\\n "b": 1\\n}\\n'
+    """
+    with whole_file(path) as file:
+        file.write(json.dumps(what, indent=1).encode() + b"\n")
 
 
 def _umask() -> int:

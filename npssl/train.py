@@ -20,13 +20,14 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from npssl.errors import FileError
-from npssl.files import whole_file
+from npssl.files import whole_file, write_json
 from npssl.optim import clip as shorten
 from npssl.params import Params, load_arrays, save_arrays
 
@@ -207,8 +208,7 @@ class Run:
                 )
                 raise FileError(self.folder, f"holds a run with another configuration: {told}")
         else:
-            with whole_file(path) as file:
-                file.write(json.dumps(self.config, indent=1).encode() + b"\n")
+            write_json(path, self.config)
 
     def restore(self, state: State) -> int:
         """Fill ``state`` from the checkpoint, if there is one; the number of steps done."""
@@ -292,6 +292,13 @@ class Run:
             (self.folder / name).unlink(missing_ok=True)
         if self._made and not any(self.folder.iterdir()):
             self.folder.rmdir()
+
+
+def recorded(folder, config: dict, *, resume: bool = False, save_seconds: float = 60.0):
+    """A block with a `Run` in this folder, or with None where there is no folder."""
+    if not folder:
+        return nullcontext()
+    return Run(folder, config, resume=resume, save_seconds=save_seconds)
 
 
 def _lock(path):

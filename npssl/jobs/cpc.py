@@ -8,8 +8,6 @@ c and z as first drawn, which is what the shape of the network alone is worth.
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,12 +17,11 @@ from npssl.data.sets import path as find_set
 from npssl.data.speech import Speech, spectrum
 from npssl.errors import require
 from npssl.evaluation.linear_probe import linear_probe
-from npssl.files import whole_file
 from npssl.jobs import results
 from npssl.jobs.pretraining import fit, positive
 from npssl.params import Params
 from npssl.tasks.cpc import Cpc
-from npssl.train import Run
+from npssl.train import recorded
 
 _BATCHES, _PROBES, _FIRST = 11, 12, 13  # ends of seeds, which keep the streams of draws apart
 _SKIP = 8  # frames at the beginning, before which there is little context
@@ -96,11 +93,10 @@ def train_cpc(
     source.check(task)
     params = Params(task.spec(), np.random.default_rng([seed, _FIRST]))
     first = params.over(params.flat.copy())
-    log = run and Run(run, config, resume=resume, save_seconds=save_seconds)
-    with log or nullcontext():
+    with recorded(run, config, resume=resume, save_seconds=save_seconds) as log:
         fit(
             task, source, params, steps=steps, lr=lr, warmup=None, decay=0.01, clip=1.0,
-            seed=seed, tokens=lambda t: t.shape[0] * task.frames(t.shape[1]), run=log or None,
+            seed=seed, tokens=lambda t: t.shape[0] * task.frames(t.shape[1]), run=log,
             progress=progress,
         )  # fmt: skip
     scores = held_out(task, params, source) | {"probes": source.probes(task, params, first, probe)}
@@ -220,5 +216,4 @@ def draw(scores: dict, path) -> None:
     for axes, (name, found) in zip(others, probes.items()):
         axes.barh(list(found)[::-1], list(found.values())[::-1])
         axes.set(title=f"{name}, linear probe", xlabel="share right", xlim=(0, 1))
-    with whole_file(path) as file:
-        figure.savefig(file, format=Path(path).suffix[1:], dpi=120)
+    results.picture(figure, path)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-
 import numpy as np
 
 from npssl.data.idx import read_idx
@@ -14,7 +12,7 @@ from npssl.jobs import results
 from npssl.jobs.pretraining import fit, positive
 from npssl.params import Params
 from npssl.tasks.drlim import Drlim, rolled
-from npssl.train import Run
+from npssl.train import recorded
 
 _BATCHES, _FIRST = 41, 42  # ends of seeds, which keep the streams of draws apart
 
@@ -77,11 +75,10 @@ def train_drlim(
         return t[rng.integers(0, len(t), batch)]
 
     params = Params(task.spec(), np.random.default_rng([seed, _FIRST]))
-    log = run and Run(run, config, resume=resume, save_seconds=save_seconds)
-    with log or nullcontext():
+    with recorded(run, config, resume=resume, save_seconds=save_seconds) as log:
         fit(
             task, batches, params, steps=steps, lr=lr, warmup=None, decay=0.0, clip=1.0,
-            seed=seed, tokens=len, run=log or None, progress=progress,
+            seed=seed, tokens=len, run=log, progress=progress,
         )  # fmt: skip
         scores = judge(task, params, kept)
         results.write(run, params, scores)
@@ -123,4 +120,4 @@ def draw(scores: dict, path) -> None:
     axes.set(title=f"rank correlation of shift and distance: {scores['correlation']:.3f}")
     axes.set_aspect("equal")
     figure.colorbar(dots, label="shift, pixels")
-    figure.savefig(path, dpi=130)
+    results.picture(figure, path)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import operator
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from npssl.data.wordpiece import WordPiece
 from npssl.errors import FileError
 from npssl.evaluation import metrics
 from npssl.evaluation.correlation import pearson, spearman
-from npssl.files import whole_file
+from npssl.files import write_json
 from npssl.jobs.pretrained import load_pretrained, read_tensor, save_pretrained
 from npssl.jobs.pretraining import positive, read_tokenizer, save_tokenizer
 from npssl.models.transformer import Transformer
@@ -32,7 +31,7 @@ from npssl.optim import AdamW, warmup_linear
 from npssl.params import Params, load_arrays, save_arrays
 from npssl.tasks.fine_tune import Sentence, Similarity, Span, Tags
 from npssl.tasks.fine_tune_causal import CausalSentence
-from npssl.train import Run, gradient_step, state_of, train
+from npssl.train import gradient_step, recorded, state_of, train
 
 POOLS = ("mean", "cls", "cosine")
 MEASURES = {"cola": "matthews"}  # what the dev part is judged by, where it is not the usual
@@ -156,15 +155,11 @@ class FineTuned:
     def save(self, folder) -> None:
         """Write the encoder as `save_pretrained` does, the tokenizer, the head and what it is."""
         folder, base = Path(folder), _base(self.task)
-        encoder = getattr(self.task, base)
-        inner = Params(encoder.spec())
-        for name, view in inner.views.items():
-            view[...] = self.params.views[f"{base}.{name}"]
-        save_pretrained(folder, encoder, inner)
+        save_pretrained(folder, getattr(self.task, base), self.params.part(base))
         save_tokenizer(folder, self.words)
         head = {n: a for n, a in self.params.views.items() if not n.startswith(f"{base}.")}
         save_arrays(folder / "head.npz", head)
-        _write(folder / "task.json", self.taught)
+        write_json(folder / "task.json", self.taught)
 
     @classmethod
     def load(cls, folder) -> FineTuned:
@@ -358,13 +353,13 @@ def fine_tune(
         patience=patience,
         examples={part: len(found) for part, found in parts.items()},
     )
-    place = (
-        Run(Path(run) / "training", config, resume=resume, save_seconds=save_seconds)
-        if run
-        else None
-    )
-    with place or nullcontext(), tqdm(total=steps * epochs, disable=not progress) as bar:
-        for done, row in train(step, state, steps=steps * epochs, run=place):
+    place = run and Path(run) / "training"
+    how: dict[str, Any] = dict(resume=resume, save_seconds=save_seconds)
+    with (
+        recorded(place, config, **how) as log,
+        tqdm(total=steps * epochs, disable=not progress) as bar,
+    ):
+        for done, row in train(step, state, steps=steps * epochs, run=log):
             epoch, rest = divmod(done, steps)
             if not rest:
                 seen[epoch - 1] = model.evaluate(parts["dev"], rows=dev)[taught["measure"]]
@@ -529,8 +524,3 @@ def _pooler(params, folder):
         if name in found:
             view = params.views[ours]
             view[...] = read_tensor(path, found, name, view.shape, ours == "pool.w")
-
-
-def _write(path, what):
-    with whole_file(path) as file:
-        file.write(json.dumps(what, indent=1).encode() + b"\n")

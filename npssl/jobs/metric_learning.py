@@ -8,7 +8,6 @@ The figures: Recall@k and MAP@R of unseen characters, NMI and F1 of their cluste
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ from npssl.jobs import results
 from npssl.jobs.pretraining import fit, positive
 from npssl.params import Params
 from npssl.tasks.metric_learning import MetricLearning, active_share
-from npssl.train import Run
+from npssl.train import recorded
 
 _BATCHES, _FIRST = 31, 32  # ends of seeds, which keep the streams of draws apart
 
@@ -89,11 +88,10 @@ def train_metric(
             return {}
         return {"alarms": [a._asdict() for a in signs(task, params, source(k), row["loss"])]}
 
-    log = run and Run(run, config, resume=resume, save_seconds=save_seconds)
-    with log or nullcontext():
+    with recorded(run, config, resume=resume, save_seconds=save_seconds) as log:
         fit(
             task, source, params, steps=steps, lr=lr, warmup=None, decay=0.01, clip=None,
-            seed=seed, tokens=lambda t: t.shape[0] * t.shape[1], run=log or None,
+            seed=seed, tokens=lambda t: t.shape[0] * t.shape[1], run=log,
             progress=progress, watch=watch,
         )  # fmt: skip
         value = float(task.loss(params.tree, *task.split(source(steps)))[0])

@@ -7,21 +7,17 @@ the bias of the estimate, and what is missing under the optimal critic is left t
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-from pathlib import Path
-
 import numpy as np
 from tqdm import tqdm
 
 from npssl.data import gaussians
 from npssl.errors import require
-from npssl.files import whole_file
 from npssl.jobs import results
 from npssl.jobs.pretraining import positive
 from npssl.optim import AdamW
 from npssl.params import Params
 from npssl.tasks.mutual_information import BASELINES, ESTIMATES, MutualInformation
-from npssl.train import Run, gradient_step, state_of, train
+from npssl.train import gradient_step, recorded, state_of, train
 
 _BATCHES, _READ, _FIRST, _BEST = 21, 22, 23, 24  # ends of seeds, which keep the draws apart
 
@@ -97,11 +93,10 @@ def train_mi(
         return row
 
     total = steps * len(levels)
-    log = run and Run(run, config, resume=resume, save_seconds=save_seconds)
-    with log or nullcontext():
+    with recorded(run, config, resume=resume, save_seconds=save_seconds) as log:
         rows = []
         with tqdm(total=total, unit="step", disable=not progress) as bar:
-            for done, row in train(step, state_of(params, optimizer), steps=total, run=log or None):
+            for done, row in train(step, state_of(params, optimizer), steps=total, run=log):
                 rows.append({"step": done, **row})
                 bar.update(done - bar.n)
         if log:
@@ -146,7 +141,7 @@ def draw(scores: dict, path) -> None:
         mean, std = at(name + "mean"), at(name + "std")
         axes.plot(place, mean, marker="o", label=label)
         axes.fill_between(place, mean - std, mean + std, alpha=0.2)
-    axes.set(title=f"{scores['estimate']}, {scores['critic']}", ylabel="nats", xlabel="level")
+    axes.set_xticks(place, [f"{nats:g}" for nats in at("nats")])
+    axes.set(title=f"{scores['estimate']}, {scores['critic']}", ylabel="nats", xlabel="true nats")
     axes.legend()
-    with whole_file(path) as file:
-        figure.savefig(file, format=Path(path).suffix[1:], dpi=120)
+    results.picture(figure, path)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from npssl.errors import FileError
-from npssl.files import whole_file
+from npssl.files import write_json
 from npssl.models.transformer import Transformer
 from npssl.params import Params, leaves, load_arrays, save_arrays
 
@@ -152,8 +152,7 @@ def save_pretrained(folder, model: Transformer, params: Params, *, heads=None) -
             tensors[name] = np.ascontiguousarray(a.T if transposed else a)
         config["architectures"] = ["BertForPreTraining"]
     save_arrays(folder / "model.safetensors", tensors)
-    with whole_file(folder / "config.json") as file:
-        file.write(json.dumps(config, indent=1).encode())
+    write_json(folder / "config.json", config)
 
 
 def read_tensor(path, found, name, shape, transposed):

@@ -24,7 +24,7 @@ from npssl.data.token_store import counts
 from npssl.data.word_list import WordList
 from npssl.data.wordpiece import WordPiece
 from npssl.errors import FileError, require
-from npssl.files import whole_file
+from npssl.files import write_json
 from npssl.jobs.pretrained import save_pretrained
 from npssl.optim import AdamW, warmup_linear
 from npssl.params import Params
@@ -60,7 +60,7 @@ class Pretrained:
         folder = Path(folder)
         _save_weights(folder, self.task, self.params)
         save_tokenizer(folder, self.tokenizer)
-        _write(folder / "scores.json", self.scores)
+        write_json(folder / "scores.json", self.scores)
 
 
 @contextmanager
@@ -160,7 +160,7 @@ def save_tokenizer(folder, tokenizer) -> None:
         told["cut"] = tokenizer.cut
     else:
         tokenizer.save(folder)
-    _write(folder / "tokenizer_config.json", told)
+    write_json(folder / "tokenizer_config.json", told)
 
 
 def read_tokenizer(folder) -> WordPiece | Characters | WordList | BytePairs:
@@ -203,12 +203,4 @@ def positive(**given) -> None:
 def _save_weights(folder, task, params):
     words = hasattr(task, "words")
     base, model = ("words.encoder", task.words.encoder) if words else ("decoder", task.decoder)
-    inner = Params(model.spec())
-    for name, view in inner.views.items():
-        view[...] = params.views[f"{base}.{name}"]
-    save_pretrained(folder, model, inner, heads=params.views if words else None)
-
-
-def _write(path, what):
-    with whole_file(path) as file:
-        file.write(json.dumps(what, indent=1).encode() + b"\n")
+    save_pretrained(folder, model, params.part(base), heads=params.views if words else None)

@@ -1,9 +1,8 @@
-"""What a run leaves behind: its parameters, and its figures for people and programs."""
+"""What a run leaves behind: its parameters, its figures for people and programs, its picture."""
 
-import json
 from pathlib import Path
 
-from npssl.files import whole_file
+from npssl.files import whole_file, write_json
 from npssl.params import Params
 
 
@@ -11,5 +10,10 @@ def write(run, params: Params, scores: dict) -> None:
     """``model.npz`` and ``scores.json`` in the folder of the run; without a folder nothing."""
     if run:
         params.save(Path(run) / "model.npz")
-        with whole_file(Path(run) / "scores.json") as file:
-            file.write(json.dumps(scores, indent=1).encode() + b"\n")
+        write_json(Path(run) / "scores.json", scores)
+
+
+def picture(figure, path) -> None:
+    """A figure of Matplotlib as a whole file, in the format that the name ends in."""
+    with whole_file(path) as file:
+        figure.savefig(file, format=Path(path).suffix[1:], dpi=120)

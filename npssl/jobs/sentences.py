@@ -15,7 +15,7 @@ import numpy as np
 from npssl.data.pairs import by_length
 from npssl.data.wordpiece import WordPiece
 from npssl.errors import FileError
-from npssl.files import whole_file
+from npssl.files import write_json
 from npssl.jobs.pretrained import load_pretrained
 
 POOLS = ("mean", "cls")
@@ -121,8 +121,7 @@ def save_pool(folder, pool: str, width: int) -> None:
     """Write ``1_Pooling/config.json``: what stands for a sentence."""
     told = {"word_embedding_dimension": width} | {m: k == pool for k, m in _MODES.items()}
     Path(folder, "1_Pooling").mkdir(parents=True, exist_ok=True)
-    with whole_file(Path(folder, "1_Pooling", "config.json")) as file:
-        file.write(json.dumps(told, indent=1).encode() + b"\n")
+    write_json(Path(folder, "1_Pooling", "config.json"), told)
 
 
 def _pool(folder) -> str:

@@ -7,10 +7,9 @@ is left out.  Gao, Yao & Chen, EMNLP 2021, arXiv:2104.08821.
 
 from __future__ import annotations
 
-import json
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -23,7 +22,7 @@ from npssl.data.token_store import lines
 from npssl.data.wordpiece import WordPiece
 from npssl.errors import FileError
 from npssl.evaluation.correlation import spearman
-from npssl.files import whole_file
+from npssl.files import write_json
 from npssl.jobs.pretrained import load_pretrained, save_pretrained
 from npssl.jobs.pretraining import names, positive, read_tokenizer, save_tokenizer
 from npssl.jobs.sentences import SentenceEncoder, save_pool
@@ -32,7 +31,7 @@ from npssl.models.transformer import Transformer
 from npssl.optim import AdamW, warmup_linear
 from npssl.params import Params
 from npssl.tasks.simcse import SimCSE
-from npssl.train import Run, gradient_step, state_of, train
+from npssl.train import gradient_step, recorded, state_of, train
 
 _ORDER, _FIRST = 21, 22  # ends of seeds, which keep the streams of draws apart
 _FIGURES = ("spearman", "alignment", "uniformity", "cosine", "singular")
@@ -149,9 +148,10 @@ def train_simcse(
         keep=keep,
         seed=seed,
     )
-    place = run and Run(Path(run) / "training", config, resume=resume, save_seconds=save_seconds)
-    with place or nullcontext(), tqdm(total=steps, disable=not progress) as bar:
-        for done, row in train(step, state, steps=steps, run=place or None):
+    place = run and Path(run) / "training"
+    how: dict[str, Any] = dict(resume=resume, save_seconds=save_seconds)
+    with recorded(place, config, **how) as log, tqdm(total=steps, disable=not progress) as bar:
+        for done, row in train(step, state, steps=steps, run=log):
             if "dev" in parts and done in marks:
                 n = marks.index(done)
                 found = measure(here(), parts["dev"])
@@ -291,11 +291,7 @@ def _open(folder, longest) -> tuple[Transformer, Params, WordPiece]:
 
 
 def _save(folder, task, params, words, scores):
-    inner = Params(task.encoder.spec())
-    for name, view in inner.views.items():
-        view[...] = params.views[f"encoder.{name}"]
-    save_pretrained(folder, task.encoder, inner)
+    save_pretrained(folder, task.encoder, params.part("encoder"))
     save_tokenizer(folder, words)
     save_pool(folder, task.pool, task.encoder.width)
-    with whole_file(folder / "scores.json") as file:
-        file.write(json.dumps(scores, indent=1).encode() + b"\n")
+    write_json(folder / "scores.json", scores)
