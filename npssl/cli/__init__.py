@@ -94,8 +94,8 @@ def writable(flag, path):
         raise ValueError(f"{flag}: no such folder {str(Path(path).parent)!r}")
 
 
-def run_config(folder, job) -> dict:
-    """The configuration that a run of ``job`` left in ``folder``, to go on with it."""
+def run_config(folder, kind, *, key="job") -> dict:
+    """The configuration that a run left in ``folder``, to go on with it; it says ``key``: kind."""
     from npssl.errors import FileError
 
     path = Path(folder) / "config.json"
@@ -105,8 +105,8 @@ def run_config(folder, job) -> dict:
         raise FileError(folder, "no run to resume: there is no config.json") from None
     except ValueError as error:
         raise FileError(path, f"not a readable configuration ({error})") from error
-    if not isinstance(found, dict) or found.pop("job", None) != job:
-        raise FileError(path, f"is not the configuration of a {job} run")
+    if not isinstance(found, dict) or found.pop(key, None) != kind:
+        raise FileError(path, f"is not the configuration of a {kind} run")
     return found
 
 

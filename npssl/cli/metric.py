@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from npssl.cli import command, say
 from npssl.cli.training import add_flags, begin, how
+from npssl.tasks.metric_learning import LOSSES, MINERS
 
 # flag: (type, choices, what it is); names and defaults are those of the job
 _FLAGS: dict[str, tuple] = {
     "encoder": (str, ("mlp", "conv"), "of the drawings"),
     "dim": (int, None, "of the embeddings"),
-    "miner": (str, ("semi-hard", "batch-hard", "all"), "of triplets"),
+    "miner": (str, tuple(MINERS), "of triplets"),
     "classes": (int, None, "characters in a batch"),
     "drawings": (int, None, "of each character in a batch, an even number"),
     "shift": (int, None, "pixels that drawings are moved by while training"),
     "steps": (int, None, "how many batches"),
     "lr": (float, None, "highest learning rate"),
 }
-_LOSSES = ("pair", "triplet", "lifted", "soft-nn", "sup-con", "n-pair", "info-nce", "nt-xent")
 
 
 def add(models):
@@ -31,7 +31,7 @@ def add(models):
         example="npssl train metric --loss triplet sup-con --seeds 0 1 2",
     )
     sub.add_argument(
-        "--loss", nargs="+", choices=(*_LOSSES, "all"), default=["triplet"], help="one or more"
+        "--loss", nargs="+", choices=(*LOSSES, "all"), default=["triplet"], help="one or more"
     )
     sub.add_argument("--seeds", nargs="+", type=int, default=[0], metavar="SEED", help="of draws")
     add_flags(sub, _FLAGS, train_metric)
@@ -42,7 +42,7 @@ def run(args) -> dict:
     from npssl.jobs.metric_learning import table, train_metric
 
     given, folder = begin(args, "metric", _FLAGS)
-    losses = _LOSSES if "all" in args.loss else list(dict.fromkeys(args.loss))
+    losses = LOSSES if "all" in args.loss else list(dict.fromkeys(args.loss))
     say(args, f"npssl: training metric into {folder}")
     found: dict[str, list[dict]] = {}
     for loss in losses:

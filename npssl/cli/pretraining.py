@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 from pathlib import Path
 
-from npssl.cli import command, run_config, say
+from npssl.cli import command, say
+from npssl.cli.training import add_flags, begin, how
 
 # flag: (type, choices, what it is); names and defaults are those of the jobs
 _SHARED: dict[str, tuple] = {
     "steps": (int, None, "how many batches"),
-    "batch": (int, None, "texts in a batch"),
+    "batch": (int, None, "texts in a batch; of pairs that grow: in the last"),
     "lr": (float, None, "highest learning rate"),
     "warmup": (int, None, "steps up to it; then down to 0"),
     "decay": (float, None, "weight decay"),
@@ -47,6 +47,7 @@ _GPT: dict[str, tuple] = {
     "held": (int, None, "tokens of held-out text to measure on, at most"),
 }
 _FLAGS = {"bert": _BERT, "gpt": _GPT}
+_OTHERS = "corpus", "valid", "lowercase", "tied"
 
 
 def add(models):
@@ -81,57 +82,30 @@ def _add_arguments(sub, name):
         metavar="FILE",
         help="text to measure on (default: the last 5 %% of the corpus)",
     )
-    defaults = inspect.signature(_job(name)).parameters
-    for flag, (kind, choices, what) in _FLAGS[name].items():
-        default = defaults[flag].default
-        usual = {"warmup": "a tenth of the steps", "copies": "a new draw at each step"}
-        sub.add_argument(
-            "--" + flag.replace("_", "-"),
-            type=kind,
-            choices=choices,
-            default=given,
-            metavar=None if choices else kind.__name__.upper(),
-            help=f"{what} (default: {usual.get(flag, default)})",
-        )
+    usual = {"warmup": "a tenth of the steps", "copies": "a new draw at each step"}
+    add_flags(sub, _FLAGS[name], _job(name), usual)
     if name == "bert":
-        sub.add_argument("--cased", action="store_true", default=given, help="keep capitals")
         sub.add_argument(
-            "--untied", action="store_true", default=given, help="hidden words have their own table"
+            "--cased", dest="lowercase", action="store_false", default=given, help="keep capitals"
         )
-    sub.add_argument("--out", metavar="FOLDER", help="default: a new folder in runs")
-    sub.add_argument("--resume", action="store_true", help="go on with the run in --out")
-    sub.add_argument(
-        "--save-seconds", type=float, default=60.0, help="time between two checkpoints"
-    )
+        sub.add_argument(
+            "--untied",
+            dest="tied",
+            action="store_false",
+            default=given,
+            help="hidden words have their own table",
+        )
 
 
 def run(args) -> dict:
     """Train, measure on text held out, show an example."""
-    from npssl.cli.train import free
     from npssl.data.documentation import documentation
 
     name = args.model
-    flags = (*_FLAGS[name], "corpus", "valid")
-    given = {flag: getattr(args, flag) for flag in flags if hasattr(args, flag)}
-    if hasattr(args, "cased"):
-        given["lowercase"] = False
-    if hasattr(args, "untied"):
-        given["tied"] = False
-    if args.resume:
-        if args.out is None:
-            raise ValueError("--resume: expected --out FOLDER, the run to go on with")
-        given = run_config(Path(args.out) / "training", name) | given
-    folder = Path(args.out) if args.out else free(Path("runs") / name)
+    given, folder = begin(args, name, (*_FLAGS[name], *_OTHERS), config="training")
     corpus = given.pop("corpus", None) or str(documentation())
     say(args, f"npssl: training {name} on {corpus} into {folder}")
-    found = _job(name)(
-        corpus,
-        **given,
-        run=folder,
-        resume=args.resume,
-        save_seconds=args.save_seconds,
-        progress=not args.json,
-    )
+    found = _job(name)(corpus, **given, run=folder, **how(args))
     for line in _told(name, found.scores):
         say(args, f"held out: {line}")
     example = (_fill if name == "bert" else _continue)(found, corpus)

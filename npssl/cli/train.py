@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import fields
 from pathlib import Path
 
-from npssl.cli import command, cpc, drlim, metric, mi, pretraining, say, simcse
-from npssl.errors import FileError
+from npssl.cli import command, cpc, drlim, metric, mi, pretraining, run_config, say, simcse
 
 _MODELS = {"skip-gram": "SkipGram", "cbow": "CBOW"}
 
@@ -109,7 +107,8 @@ def run(args) -> dict:
     if args.resume:
         if args.out is None:
             raise ValueError("--resume: expected --out FOLDER, the run to go on with")
-        settings, known = _read_config(args.out, args.class_name)
+        settings = run_config(args.out, args.class_name, key="model")
+        known = settings.pop("corpus", None)
         given = settings | given
         corpus = corpus or known
     folder = Path(args.out) if args.out else free(Path("runs") / args.model)
@@ -148,19 +147,6 @@ def run(args) -> dict:
         "history": model.history,
         "neighbours": shown,
     }
-
-
-def _read_config(folder, class_name):
-    path = Path(folder) / "config.json"
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FileError(folder, "no run to resume: there is no config.json") from None
-    except ValueError as error:
-        raise FileError(path, f"not a readable configuration ({error})") from error
-    if not isinstance(found, dict) or found.pop("model", None) != class_name:
-        raise FileError(path, f"is not the configuration of a {class_name}")
-    return found, found.pop("corpus", None)
 
 
 def free(path: Path) -> Path:

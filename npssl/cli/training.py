@@ -19,7 +19,7 @@ def add_flags(sub, flags: dict[str, tuple], job, usual: dict[str, str] | None = 
     for flag, (kind, choices, what) in flags.items():
         default = (usual or {}).get(flag, defaults[flag].default)
         sub.add_argument(
-            "--" + flag,
+            "--" + flag.replace("_", "-"),
             type=kind,
             choices=choices,
             default=argparse.SUPPRESS,

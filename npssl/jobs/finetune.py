@@ -19,13 +19,12 @@ from npssl.data import labelled, labelled_rows
 from npssl.data.labelled import Data, Questions, Sentences, Tagged
 from npssl.data.labelled_rows import Rows
 from npssl.data.pairs import by_length
-from npssl.data.wordpiece import WordPiece
 from npssl.errors import FileError
 from npssl.evaluation import metrics
 from npssl.evaluation.correlation import pearson, spearman
 from npssl.files import write_json
-from npssl.jobs.pretrained import load_pretrained, read_tensor, save_pretrained
-from npssl.jobs.pretraining import positive, read_tokenizer, save_tokenizer
+from npssl.jobs.pretrained import read_tensor, save_pretrained
+from npssl.jobs.pretraining import positive, read_model, save_tokenizer
 from npssl.models.transformer import Transformer
 from npssl.optim import AdamW, warmup_linear
 from npssl.params import Params, load_arrays, save_arrays
@@ -498,14 +497,7 @@ def _base(task) -> str:
 
 def _open(folder, longest) -> tuple[Transformer, Params, Any]:
     """A transformer, its parameters, and its tokenizer."""
-    model, params = load_pretrained(folder)
-    words = read_tokenizer(folder)
-    if not model.causal and not isinstance(words, WordPiece):
-        raise FileError(folder, "expected vocab.txt beside the weights of an encoder")
-    if model.vocab != len(words) and not (model.causal and model.vocab == len(words) + SPECIALS):
-        raise FileError(
-            folder, f"the tokenizer has {len(words)} tokens, but the weights have {model.vocab}"
-        )
+    model, params, words = read_model(folder, spare=SPECIALS)
     if longest is not None and not 4 <= longest <= model.context:
         raise ValueError(
             f"longest must be 4 to the model's context of {model.context}, found {longest}"

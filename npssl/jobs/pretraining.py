@@ -25,7 +25,8 @@ from npssl.data.word_list import WordList
 from npssl.data.wordpiece import WordPiece
 from npssl.errors import FileError, require
 from npssl.files import write_json
-from npssl.jobs.pretrained import save_pretrained
+from npssl.jobs.pretrained import load_pretrained, save_pretrained
+from npssl.models.transformer import Transformer
 from npssl.optim import AdamW, warmup_linear
 from npssl.params import Params
 from npssl.train import Run, gradient_step, state_of, train
@@ -186,6 +187,27 @@ def read_tokenizer(folder) -> WordPiece | Characters | WordList | BytePairs:
     if (folder / "vocab.json").exists():
         return BytePairs.read(folder / "vocab.json", folder / "merges.txt")
     raise FileError(folder, "no vocab.txt, characters.json, words.txt or vocab.json here")
+
+
+def read_model(folder, *, spare: int = 0) -> tuple[Transformer, Params, Any]:
+    """A transformer, its parameters and its tokenizer, which must have as many tokens.
+
+    A decoder may have ``spare`` rows more.
+
+    Raises
+    ------
+    FileError
+        if they do not fit, or an encoder's tokenizer is no vocab.txt.
+    """
+    model, params = load_pretrained(folder)
+    words = read_tokenizer(folder)
+    if not model.causal and not isinstance(words, WordPiece):
+        raise FileError(folder, "expected vocab.txt beside the weights of an encoder")
+    if model.vocab != len(words) and not (model.causal and model.vocab == len(words) + spare):
+        raise FileError(
+            folder, f"the tokenizer has {len(words)} tokens, but the weights have {model.vocab}"
+        )
+    return model, params, words
 
 
 def names(corpus) -> list[str]:

@@ -23,8 +23,8 @@ from npssl.data.wordpiece import WordPiece
 from npssl.errors import FileError
 from npssl.evaluation.correlation import spearman
 from npssl.files import write_json
-from npssl.jobs.pretrained import load_pretrained, save_pretrained
-from npssl.jobs.pretraining import names, positive, read_tokenizer, save_tokenizer
+from npssl.jobs.pretrained import save_pretrained
+from npssl.jobs.pretraining import names, positive, read_model, save_tokenizer
 from npssl.jobs.sentences import SentenceEncoder, save_pool
 from npssl.losses.alignment import alignment, uniformity
 from npssl.models.transformer import Transformer
@@ -275,14 +275,9 @@ def _stsb(where) -> dict[str, Path]:
 
 
 def _open(folder, longest) -> tuple[Transformer, Params, WordPiece]:
-    model, params = load_pretrained(folder)
-    words = read_tokenizer(folder)
-    if model.causal or not isinstance(words, WordPiece):
+    model, params, words = read_model(folder)
+    if model.causal:
         raise FileError(folder, "expected an encoder of the BERT kind, with vocab.txt")
-    if len(words) != model.vocab:
-        raise FileError(
-            folder, f"the tokenizer has {len(words)} tokens, but the weights have {model.vocab}"
-        )
     if not 3 <= longest <= model.context:
         raise ValueError(
             f"longest must be 3 to the model's context of {model.context}, found {longest}"
