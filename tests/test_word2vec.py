@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from npssl import CBOW, SkipGram
-from npssl.cli import main
+from npssl.cli import main, run_config
 from npssl.errors import FileError
 from npssl.train import Diverged
 
@@ -305,6 +305,4 @@ def test_unknown_run_configuration_is_refused(tmp_path):
     (tmp_path / "config.json").write_text('{"model": "Transformer"}')
     assert main(["train", "skip-gram", "--out", str(tmp_path), "--resume"]) == 2
     with pytest.raises(FileError, match="not the configuration"):
-        from npssl.cli.train import _read_config
-
-        _read_config(tmp_path, "SkipGram")
+        run_config(tmp_path, "SkipGram", key="model")

@@ -43,6 +43,24 @@ def _meeting(t, k, rows, columns, alone):
     return (min(i, j), max(i, j)) if 2 * k + t % 2 <= rows else (-1, -1)
 
 
+@jit
+def _tile(x, y, at, to, label, other, alone, block, kind, scale, which, t, k, packed, s):
+    """Scores of the k-th meeting of round t: rows a to b, columns c to e, are they of two blocks?
+
+    No rows where nobody meets or nothing counts.
+    """
+    N, M = len(x), len(y)
+    i, j = _meeting(t, k, (N + block - 1) // block, (M + block - 1) // block, alone)
+    a, c = i * block, j * block
+    b, e = min(a + block, N), min(c + block, M)
+    if i < 0 or not rules.scores(
+        x[a:b], y[c:e], at[a:b], to[c:e], label[a:b], other[c:e],
+        kind, scale, which, i == j, packed, s,
+    ):  # fmt: skip
+        return 0, 0, 0, 0, False
+    return a, b, c, e, not alone or i != j
+
+
 @jit(types.void(*_pairs, _held, _held, _held, _held), parallel=True)
 def _sums(
     x, y, at, to, label, other, alone, block, kind, scale, which, rule, tiles, packs, works,
@@ -54,15 +72,12 @@ def _sums(
         for p in prange(threads):
             s, packed, work = tiles[p], packs[p], works[p]
             for k in range(p, rows // 2 + 1 if alone else rows, threads):
-                i, j = _meeting(t, k, rows, columns, alone)
-                a, c = i * block, j * block
-                b, e = min(a + block, N), min(c + block, M)
-                m, n, both = b - a, e - c, not alone or i != j
-                if i < 0 or not rules.scores(
-                    x[a:b], y[c:e], at[a:b], to[c:e], label[a:b], other[c:e],
-                    kind, scale, which, i == j, packed, s,
-                ):  # fmt: skip
+                a, b, c, e, both = _tile(
+                    x, y, at, to, label, other, alone, block, kind, scale, which, t, k, packed, s
+                )
+                if a == b:
                     continue
+                m, n = b - a, e - c
                 one, two, three, four = (
                     first[a:b], second[a:b], other_first[c:e], other_second[c:e],
                 )  # fmt: skip
@@ -93,15 +108,12 @@ def _pull(
         for p in prange(threads):
             s, packed, work = tiles[p], packs[p], works[p]
             for k in range(p, rows // 2 + 1 if alone else rows, threads):
-                i, j = _meeting(t, k, rows, columns, alone)
-                a, c = i * block, j * block
-                b, e = min(a + block, N), min(c + block, M)
-                m, n, both = b - a, e - c, not alone or i != j
-                if i < 0 or not rules.scores(
-                    x[a:b], y[c:e], at[a:b], to[c:e], label[a:b], other[c:e],
-                    kind, scale, which, i == j, packed, s,
-                ):  # fmt: skip
+                a, b, c, e, both = _tile(
+                    x, y, at, to, label, other, alone, block, kind, scale, which, t, k, packed, s
+                )
+                if a == b:
                     continue
+                m, n = b - a, e - c
                 if rule == SOFTMAX:
                     rules.softmax_slopes(
                         s, m, n, kind, scale, norm[a:b], w[a:b], across[c:e], v[c:e], work
