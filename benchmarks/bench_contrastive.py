@@ -62,9 +62,9 @@ def _npssl(loss, np):
         grads = back()
         if loss in ("nt_xent", "n_pair"):
             return float(value), np.concatenate(grads)
-        return float(value), sum(grads) if loss == "info_nce" else grads[
-            0
-        ] if loss == "soft_nn" else grads
+        if loss == "info_nce":
+            return float(value), sum(grads)
+        return float(value), grads[0] if loss == "soft_nn" else grads
 
     return call
 

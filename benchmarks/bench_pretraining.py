@@ -118,9 +118,10 @@ def bigram_rows(a, found):
     task, asked = questions(a, found)
     for label in ("both neighbours", "both neighbours, none hidden"):
         nats, right, count = 0.0, 0, 0
-        for whole, ((seen, *_), (where, word, _)) in [(w, (x, y)) for w, x, y in asked]:
-            flat = whole if "none" in label else np.where(seen == task.words.mask_id, -1, seen)
-            before, after = flat.reshape(-1)[where - 1], flat.reshape(-1)[where + 1]
+        for whole, (seen, *_), (where, word, _) in asked:
+            flat = seen.reshape(-1)
+            flat = whole if "none" in label else np.where(flat == task.words.mask_id, -1, flat)
+            before, after = flat[where - 1], flat[where + 1]
             nats += float(model.nats(before, word, after).sum())
             right += int((model.best(before, after) == word).sum())
             count += len(word)

@@ -33,9 +33,9 @@ def add(commands):
 
 def run(args) -> dict:
     """Print the neighbours of each query, nearest first."""
-    import numpy as np
 
     from npssl.evaluation.retrieval import nearest, nearly_nearest
+    from npssl.layers.similarity import unit
 
     if args.k < 1:
         raise ValueError(f"-k: expected 1 or more, found {args.k}")
@@ -60,9 +60,7 @@ def run(args) -> dict:
 
         query, names = SentenceEncoder(args.model).embed(args.text), args.text
     if args.metric == "cosine":
-        query, key = (
-            a / np.maximum(np.linalg.norm(a, axis=1, keepdims=True), 1e-12) for a in (query, key)
-        )
+        query, key = unit(query)[0], unit(key)[0]
     own = args.row is not None  # a row is not its own neighbour
     search = nearly_nearest if args.index == "hnsw" else nearest
     index, distance = search(query, key, min(args.k + own, len(key)))

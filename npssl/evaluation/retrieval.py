@@ -34,14 +34,7 @@ def nearest(query, key, k: int, *, skip_own: bool = False):
     >>> nearest(x, x, 1, skip_own=True)[0].ravel().tolist()
     [1, 0, 1]
     """
-    query, key = _rows("query", query), _rows("key", key)
-    if query.shape[1] != key.shape[1]:
-        raise ValueError(f"key: expected width {query.shape[1]}, found {key.shape[1]}")
-    if skip_own and query.shape != key.shape:
-        raise ValueError(f"skip_own: query must be key, found {query.shape} and {key.shape}")
-    most = len(key) - skip_own
-    if not 1 <= k <= most:
-        raise ValueError(f"k: expected 1 to {most}, found {k}")
+    query, key = _asked(query, key, k, skip_own)
     squares = np.square(key).sum(1)
     index = np.empty((len(query), k), np.int64)
     found = np.empty((len(query), k), query.dtype)
@@ -93,11 +86,7 @@ def nearly_nearest(query, key, k: int, *, effort: int = 128):
     Malkov & Yashunin, "Efficient and robust approximate nearest neighbor search using
     Hierarchical Navigable Small World graphs", 2016, arXiv:1603.09320.
     """
-    query, key = _rows("query", query), _rows("key", key)
-    if query.shape[1] != key.shape[1]:
-        raise ValueError(f"key: expected width {query.shape[1]}, found {key.shape[1]}")
-    if not 1 <= k <= len(key):
-        raise ValueError(f"k: expected 1 to {len(key)}, found {k}")
+    query, key = _asked(query, key, k)
     if effort < 1:
         raise ValueError(f"effort: expected 1 or more, found {effort}")
     usearch = require("usearch.index", extra="index")
@@ -148,8 +137,8 @@ def retrieval(x, label, *, ks=(1, 2, 4, 8)) -> dict:
     {'recall@1': 1.0, 'map@r': 1.0}
     """
     x, label = _rows("x", x), _labels(label, x)
-    others = np.bincount(np.unique(label, return_inverse=True)[1])
-    R = others[np.unique(label, return_inverse=True)[1]] - 1
+    _, kind, size = np.unique(label, return_inverse=True, return_counts=True)
+    R = size[kind] - 1
     asked = np.flatnonzero(R > 0)
     if not len(asked):
         return {**{f"recall@{k}": 0.0 for k in ks}, "map@r": 0.0}
@@ -232,6 +221,19 @@ def _table(found, expected):
     return np.bincount(a * (b.max() + 1) + b, minlength=(a.max() + 1) * (b.max() + 1)).reshape(
         a.max() + 1, b.max() + 1
     )
+
+
+def _asked(query, key, k, skip_own=False):
+    """The rows that ask and those that are asked, if they and k fit together."""
+    query, key = _rows("query", query), _rows("key", key)
+    if query.shape[1] != key.shape[1]:
+        raise ValueError(f"key: expected width {query.shape[1]}, found {key.shape[1]}")
+    if skip_own and query.shape != key.shape:
+        raise ValueError(f"skip_own: query must be key, found {query.shape} and {key.shape}")
+    most = len(key) - skip_own
+    if not 1 <= k <= most:
+        raise ValueError(f"k: expected 1 to {most}, found {k}")
+    return query, key
 
 
 def _rows(name, x):

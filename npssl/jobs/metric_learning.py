@@ -18,6 +18,7 @@ from npssl.evaluation.alarms import alarms, look
 from npssl.evaluation.retrieval import clustering, one_shot, retrieval
 from npssl.jobs import results
 from npssl.jobs.pretraining import fit, positive
+from npssl.layers.similarity import unit
 from npssl.params import Params
 from npssl.tasks.metric_learning import MetricLearning, active_share
 from npssl.train import recorded
@@ -148,8 +149,7 @@ def signs(task: MetricLearning, params: Params, t, loss: float) -> list:
 def embed(task: MetricLearning, params: Params, x) -> np.ndarray:
     """Unit vectors of images (N, 28, 28), some at a time."""
     parts = [task.embed(params.tree, x[i : i + 256])[0] for i in range(0, len(x), 256)]
-    z = np.concatenate(parts)
-    return z / np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12)
+    return unit(np.concatenate(parts))[0]
 
 
 def judge(task: MetricLearning, params: Params, test=None, runs=None) -> dict:

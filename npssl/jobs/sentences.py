@@ -17,6 +17,7 @@ from npssl.data.wordpiece import WordPiece
 from npssl.errors import FileError
 from npssl.files import write_json
 from npssl.jobs.pretrained import load_pretrained
+from npssl.layers.similarity import unit
 
 POOLS = ("mean", "cls")
 _MODES = {"mean": "pooling_mode_mean_tokens", "cls": "pooling_mode_cls_token"}
@@ -100,7 +101,7 @@ class SentenceEncoder:
                 one = h[:, 0]
             else:
                 one = (h * mask[:, :, None]).sum(1) / lengths[rows][:, None].astype(np.float32)
-            out[rows] = one / np.maximum(np.linalg.norm(one, axis=1, keepdims=True), 1e-12)
+            out[rows] = unit(one)[0]
             if progress is not None:
                 progress(len(rows))
         return out

@@ -144,8 +144,8 @@ def _views(loss, z, y, options):
 
 
 def active_share(z, y, *, margin: float = 0.2) -> float:
-    """Of all triplets of unit vectors z, the share that violates the margin."""
-    u = z / np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12)
+    """Of all triplets of embeddings z, made unit vectors, the share that violates the margin."""
+    u, _ = unit(z)
     D = 2 - 2 * u @ u.T
     pairs, active, total = same_label(y), 0, 0
     for a, p in pairs:

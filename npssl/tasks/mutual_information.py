@@ -30,9 +30,8 @@ from npssl.losses.mutual_information import (
 )
 from npssl.models.dense import mlp, mlp_spec
 
-ESTIMATES: dict[
-    str, tuple[Callable, Callable]
-] = {  # name: (what the critic makes large, what reads it in nats)
+# name: (what the critic makes large, what reads it in nats)
+ESTIMATES: dict[str, tuple[Callable, Callable]] = {
     "info-nce": (info_nce_bound, info_nce_bound),
     "nwj": (nwj, nwj),
     "js": (js, lambda s: nwj(s + 1)),
