@@ -4,7 +4,13 @@ Names are imported when they are first used, so that ``import npssl`` costs
 little and Numba is loaded only where it works.
 """
 
+import os
+
 __version__ = "0.1.0"
+
+# After a product of matrices OpenBLAS's threads spin for some 25 ms, on the cores that our
+# kernels need.  If NumPy has not loaded it yet, it is told to let them sleep.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
 _HOME = {
     "Params": "npssl.params",

@@ -72,7 +72,7 @@ def linear(x, w, b):
         raise ValueError(f"w must be (I, O) with I the last axis of x {x.shape}, found {w.shape}")
     if b.shape != w.shape[1:]:
         raise ValueError(f"b must have the shape {w.shape[1:]} of one output row, found {b.shape}")
-    if fast(x, w, b) and x.size and not w.shape[0] % 16 and not w.shape[1] % 16:
+    if fast(w, b) and x.dtype == w.dtype and x.size and b.size and not len(w) % 16:
         return _fast(x, w, b)
     lead, (I, O) = x.shape[:-1], w.shape
     rows = x.reshape(math.prod(lead), I)
@@ -89,18 +89,24 @@ def linear(x, w, b):
 
 
 def _fast(x, w, b):
-    """The same by `npssl.kernels.rows`: widths fill whole vectors."""
+    """The same by `npssl.kernels.rows`: its rows are whole vectors, so w may get more columns."""
     from npssl.kernels import rows as kernels
 
-    rows = x.reshape(-1, w.shape[0])
-    y, packed = np.empty((len(rows), w.shape[1]), w.dtype), np.empty(w.size, w.dtype)
-    kernels.affine(rows, w.reshape(-1), b, False, packed, y)
+    rows, whole, O = np.ascontiguousarray(x).reshape(-1, len(w)), _widened(w), len(b)
+    y, packed = np.empty((len(rows), whole.shape[1]), w.dtype), np.empty_like(whole).reshape(-1)
+    kernels.affine(rows, whole.reshape(-1), _widened(b), False, packed, y)
 
     def back(dy):
-        drows = np.ascontiguousarray(dy, w.dtype).reshape(y.shape)
-        dx, dw = np.empty_like(rows), np.zeros_like(w)
-        kernels.affine(drows, w.reshape(-1), b, True, np.empty_like(packed), dx)
+        drows = _widened(np.ascontiguousarray(dy, w.dtype).reshape(len(rows), O))
+        dx, dw = np.empty_like(rows), np.zeros_like(whole)
+        kernels.affine(drows, whole.reshape(-1), b, True, np.empty_like(packed), dx)
         kernels.products(rows, drows, dw)
-        return dx.reshape(x.shape), dw, drows.sum(0)
+        return dx.reshape(x.shape), dw[:, :O], drows.sum(0)[:O]
 
-    return y.reshape(*x.shape[:-1], w.shape[1]), back
+    return y[:, :O].reshape(*x.shape[:-1], O), back
+
+
+def _widened(a):
+    """With zeros after its last axis, up to whole vectors of 16."""
+    fill = -a.shape[-1] % 16
+    return np.pad(a, [(0, 0)] * (a.ndim - 1) + [(0, fill)]) if fill else a
