@@ -23,7 +23,15 @@ from npssl.kernels.elementary import exp, gelu, gelu_and_slope, hashed
 from npssl.kernels.gemm import ADD, BIAS, PANEL, STORE, address, gemm, pack, pack_transposed
 from npssl.kernels.jit import jit
 from npssl.kernels.norm_row import norm_row, norm_row_back
-from npssl.kernels.panels import COLUMNS, DEPTH, gradient_task, pack_panel
+from npssl.kernels.panels import (
+    COLUMNS,
+    DEPTH,
+    GAP,
+    bring_near,
+    gradient_task,
+    pack_panel,
+    place,
+)
 
 TILE = 128  # rows of a tile, about
 _BLOCK = 48  # queries that are answered together
@@ -266,28 +274,34 @@ def _gelu(u, a, tanh):
 
 
 @jit
-def _gelu_back(u, da, a, du, db, tanh):
-    """One row: da to du, whose sum goes to db, and the GELU itself once more, to a."""
+def _gelu_back(u, da, du, db, tanh):
+    """One row: da to du, whose sum goes to db."""
     if tanh:
         for i in range(u.size):
-            y, slope = gelu_and_slope(u[i], True)
-            a[i] = y
-            d = da[i] * slope
+            d = da[i] * gelu_and_slope(u[i], True)[1]
             du[i] = d
             db[i] += d
     else:
         for i in range(u.size):
-            y, slope = gelu_and_slope(u[i], False)
-            a[i] = y
-            d = da[i] * slope
+            d = da[i] * gelu_and_slope(u[i], False)[1]
             du[i] = d
             db[i] += d
 
 
 @jit
-def _affine(hat, gain, shift, y):
-    for j in range(hat.size):
-        y[j] = hat[j] * gain[j] + shift[j]
+def _normed_near(hat, gain, shift, H, begin, end, near, pitch):
+    """What a norm gave, made again from its ``hat``; else as `panels.bring_near`."""
+    for i in range(end - begin):
+        row, y = hat[(begin + i) * H :][:H], near[i * pitch :][:H]
+        for j in range(H):
+            y[j] = row[j] * gain[j] + shift[j]
+
+
+@jit
+def _gelu_near(u, F, begin, end, top, rows, near, pitch, tanh):
+    """What the GELU gave, made again; else as `panels.bring_near`."""
+    for i in range(end - begin):
+        _gelu(u[(begin + i) * F + top :][:rows], near[i * pitch :][:rows], tanh)
 
 
 @jit(void(*[_vector] * 4, int64, int64, _vector, boolean), parallel=True)
@@ -435,14 +449,16 @@ def forward(
                     inverse2[r] = norm_row(Y[i:j], hat2[i:j], Y[i:j], gain2, shift2, eps)
 
 
-# Numbers of each row that the gradients of the weights are made of.
-def _sides_sizes(H, F):
-    return H, H, F, F, H, H, 3 * H
-
-
 def sides_size(M, H, F):
     """Numbers that the backward pass of a block hands to `weight_gradients`, for M rows."""
-    return M * sum(_sides_sizes(H, F))
+    return M * (F + 5 * H)
+
+
+@jit
+def _sides(sides, M, H, F):
+    """What follows du (M, F) among them: df, do (M, H) and dqkv (M, 3 H)."""
+    rest = sides[M * F :]
+    return rest[: M * H], rest[M * H :][: M * H], rest[2 * M * H :]
 
 
 def sums_size(H, F):
@@ -452,23 +468,23 @@ def sums_size(H, F):
 
 @jit(
     void(
-        int64, *[_vector] * 2, *[_places] * 2, *[int64] * 3, *[_vector] * 7,
+        int64, *[_vector] * 2, *[_places] * 2, *[int64] * 3, *[_vector] * 6,
         boolean, boolean, boolean, int64, *[uint32] * 4, float32,
     ),
     parallel=True,
 )  # fmt: skip
 def backward(
-    threads, dy, dx, starts, tiles, H, F, A, packed, gains, shifts, kept, sides, sums, work,
+    threads, dy, dx, starts, tiles, H, F, A, packed, gains, kept, sides, sums, work,
     norm_first, tanh, causal, stride, seed1, seed2, seed3, limit, scale,
 ):  # fmt: skip
     """dy (M, H) to dx (M, H).
 
     packed : the transposes, `pack_weights`
-    sides : written: for all M rows z, w, a, du, df, do, dqkv; see `weight_gradients`
+    sides : written: for all M rows du, df, do, dqkv; see `weight_gradients`
     sums : added to: of each tile qkv_b, out_b, up_b, down_b, both gains, both shifts
     """
     count = tiles.size - 1
-    gain1, gain2, shift1, shift2 = gains[:H], gains[H:], shifts[:H], shifts[H:]
+    gain1, gain2 = gains[:H], gains[H:]
     w_out, w_up, w_down = 3 * H * H, 4 * H * H, 4 * H * H + H * F
     M = starts[starts.size - 1]
     each, wide = work.size // threads, 9 * H + F
@@ -481,15 +497,10 @@ def backward(
             qkv, _mixed, hat1, hat2, u, inverse1, inverse2, logsums = _parts(
                 kept, M, H, F, A, r0, r1
             )
-            at = r0 * H
-            z = sides[at:][: R * H]
-            w = sides[at + M * H :][: R * H]
-            a = sides[2 * M * H + r0 * F :][: R * F]
-            du = sides[2 * M * H + (M + r0) * F :][: R * F]
-            at += 2 * M * (H + F)
-            df = sides[at:][: R * H]
-            do = sides[at + M * H :][: R * H]
-            dqkv = sides[2 * M * (H + F) + 2 * M * H + 3 * r0 * H :][: 3 * R * H]
+            du = sides[r0 * F :][: R * F]
+            df, do, dqkv = _sides(sides, M, H, F)
+            df, do = df[r0 * H :][: R * H], do[r0 * H :][: R * H]
+            dqkv = dqkv[3 * r0 * H :][: 3 * R * H]
             mean = sums[t * wide :][:wide]
             d_qkv_b, d_out_b, d_up_b, d_down_b = (
                 mean[: 3 * H],
@@ -520,13 +531,11 @@ def backward(
             gemm(address(df), 4 * H, 4, p + 4 * w_down, H, address(da), 4 * F, R, F, H, 0, STORE)
             for r in range(R):
                 i, j = r * F, (r + 1) * F
-                _gelu_back(u[i:j], da[i:j], a[i:j], du[i:j], d_up_b, tanh)
+                _gelu_back(u[i:j], da[i:j], du[i:j], d_up_b, tanh)
             to, mode = (dm, STORE) if norm_first else (dh, ADD)
             gemm(address(du), 4 * F, 4, p + 4 * w_up, F, address(to), 4 * H, R, H, F, 0, mode)
-            hat, gain, shift = (hat2, gain2, shift2) if norm_first else (hat1, gain1, shift1)
             for r in range(R):
                 i, j = r * H, (r + 1) * H
-                _affine(hat[i:j], gain, shift, w[i:j])
                 if norm_first:
                     norm_row_back(
                         dm[i:j], hat2[i:j], inverse2[r], gain2, d_gain2, d_shift2, dh[i:j], True
@@ -555,44 +564,61 @@ def backward(
             if norm_first:
                 for r in range(R):
                     i, j = r * H, (r + 1) * H
-                    _affine(hat1[i:j], gain1, shift1, z[i:j])
                     norm_row_back(
                         dm[i:j], hat1[i:j], inverse1[r], gain1, d_gain1, d_shift1, DX[i:j], True
                     )
 
 
-@jit(void(*[int64] * 4, *[_vector] * 8), parallel=True)
-def weight_gradients(threads, M, H, F, x, mixed, sides, d_qkv, d_out, d_up, d_down, work):
-    """Adds to the gradients of the four matrices; ``x``: what qkv was computed from."""
-    w, a = sides[M * H :][: M * H], sides[2 * M * H :][: M * F]
-    rest = sides[2 * M * H + M * F :]
-    du, df, do, dqkv = rest[: M * F], rest[M * F :], rest[M * (F + H) :], rest[M * (F + 2 * H) :]
+@jit(void(*[int64] * 4, *[_vector] * 10, boolean, boolean), parallel=True)
+def weight_gradients(
+    threads, M, H, F, x, kept, gains, shifts, sides, d_qkv, d_out, d_up, d_down, work,
+    norm_first, tanh,
+):  # fmt: skip
+    """Adds to the gradients of the four matrices, all threads through the same rows together.
+
+    What stands left in a product is read or, if it is a norm or a GELU of what was kept, made
+    again: that costs less than to write and to read it.
+    """
+    _, mixed, hat1, hat2, u, _, _, _ = _parts(kept, M, H, F, 1, 0, M)
+    df, do, dqkv = _sides(sides, M, H, F)
+    hat, gain, shift = hat1, gains[:H], shifts[:H]
+    if norm_first:
+        hat, gain, shift = hat2, gains[H:], shifts[H:]
     wide, one, hidden = (
         (3 * H + COLUMNS - 1) // COLUMNS,
         (H + COLUMNS - 1) // COLUMNS,
         (F + COLUMNS - 1) // COLUMNS,
     )
-    down = one * ((F + H - 1) // H)
-    count = wide + one + hidden + down
-    each = work.size // threads
+    count = wide + one + hidden + one * ((F + H - 1) // H)
+    each, pitch = work.size // threads, H + GAP
     for chunk in prange(threads):
         panel = work[chunk * each :][: DEPTH * COLUMNS]
-        for task in range(count * chunk // threads, count * (chunk + 1) // threads):
-            t = task
-            if t < wide:
-                gradient_task(t, x, H, dqkv, 3 * H, M, d_qkv, H, panel)
-                continue
-            t -= wide
-            if t < one:
-                gradient_task(t, mixed, H, do, H, M, d_out, H, panel)
-                continue
-            t -= one
-            if t < hidden:
-                gradient_task(t, w, H, du, F, M, d_up, H, panel)
-            else:
-                gradient_task(t - hidden, a, F, df, H, M, d_down, H, panel)
-
-
-def panel_size():
-    """Numbers of scratch that a thread of `weight_gradients` needs."""
-    return DEPTH * COLUMNS
+        near = work[chunk * each + DEPTH * COLUMNS :][: DEPTH * pitch]
+        start, stop = count * chunk // threads, count * (chunk + 1) // threads
+        for r in range(0, M, DEPTH):
+            end = min(M, r + DEPTH)
+            for task in range(start, stop):
+                if task < wide:
+                    top, first, rows, width = place(task, H, 3 * H, H)
+                    if task == start or not first:
+                        if norm_first:
+                            _normed_near(hat1, gains, shifts, H, r, end, near, pitch)
+                        else:
+                            bring_near(x, H, r, end, top, rows, near, pitch)
+                    right, n, into = dqkv, 3 * H, d_qkv
+                elif task < wide + one:
+                    top, first, rows, width = place(task - wide, H, H, H)
+                    if task == start or not first:
+                        bring_near(mixed, H, r, end, top, rows, near, pitch)
+                    right, n, into = do, H, d_out
+                elif task < wide + one + hidden:
+                    top, first, rows, width = place(task - wide - one, H, F, H)
+                    if task == start or not first:
+                        _normed_near(hat, gain, shift, H, r, end, near, pitch)
+                    right, n, into = sides, F, d_up
+                else:
+                    top, first, rows, width = place(task - wide - one - hidden, F, H, H)
+                    if task == start or not first:
+                        _gelu_near(u, F, r, end, top, rows, near, pitch, tanh)
+                    right, n, into = df, H, d_down
+                gradient_task(near, pitch, right, n, r, end, into, top, first, rows, width, panel)

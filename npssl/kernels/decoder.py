@@ -13,7 +13,7 @@ from npssl.kernels.elementary import exp
 from npssl.kernels.gemm import ADD, STORE, address, gemm, pack, pack_transposed, padded
 from npssl.kernels.jit import jit
 
-WORDS = 128  # words of a tile
+WORDS = 64  # words of a tile
 TOGETHER = 1024  # vectors that go through the table together
 GROUPS = 8  # of tiles, whose gradients of z are added up apart
 _vector, _places, _rows = float32[::1], int64[::1], float32[:, ::1]
@@ -94,11 +94,11 @@ def forward(z, table, bias, target, scores):
         pack_transposed(z[first:last].reshape(-1), 0, H, H, width, packed)
         top = np.empty((-(-V // WORDS), width), np.float32)
         total = np.empty_like(top)
-        part = scores[at:][: V * padded(width)]
+        part = scores[at:][: V * _pitch(width)]
         _scores(table, bias, packed, part, top, total)
         most = top.max(0)
         log_z[first:last] = most + np.log((total * np.exp(top - most)).sum(0))
-        there = target[first:last] * padded(width) + np.arange(width)
+        there = target[first:last] * _pitch(width) + np.arange(width)
         nats[first:last] = log_z[first:last] - part[there]
     return nats, log_z
 
@@ -115,7 +115,7 @@ def backward(z, table, target, scores, log_z, scale, d_table, d_bias):
         _gradients(
             table,
             packed,
-            scores[at:][: V * padded(width)],
+            scores[at:][: V * _pitch(width)],
             target[first:last],
             log_z[first:last],
             np.float32(scale),
@@ -129,7 +129,12 @@ def backward(z, table, target, scores, log_z, scale, d_table, d_bias):
 
 def scores_size(n, V):
     """Numbers that the scores of n vectors over V words take."""
-    return V * sum(padded(last - first) for _, first, last in _groups(n, V))
+    return V * sum(_pitch(last - first) for _, first, last in _groups(n, V))
+
+
+def _pitch(n):
+    """From a word's n scores to the next's: an odd number of cache lines, which share no place."""
+    return padded(n) | 16
 
 
 def _groups(n, V):
@@ -138,4 +143,4 @@ def _groups(n, V):
     for first in range(0, n, TOGETHER):
         last = min(n, first + TOGETHER)
         yield at, first, last
-        at += V * padded(last - first)
+        at += V * _pitch(last - first)

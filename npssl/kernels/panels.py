@@ -5,6 +5,7 @@ from npssl.kernels.jit import jit
 
 DEPTH = 128  # rows that a weight's gradient takes in at a time
 COLUMNS = 128  # of a weight, in one task
+GAP = 16  # numbers between the rows of what is brought near: one cache line
 
 
 @jit
@@ -19,15 +20,37 @@ def pack_panel(weight, k, n, packed, panel, transposed):
 
 
 @jit
-def gradient_task(task, left, k, right, n, M, into, tall, panel):
-    """``tall`` rows and some columns of into (k, n) += left^T right, left (M, k), right (M, n)."""
-    down = (k + tall - 1) // tall
-    first, top = task // down * COLUMNS, task % down * tall
-    width, rows = min(COLUMNS, n - first), min(tall, k - top)
-    for r in range(0, M, DEPTH):
-        deep = min(DEPTH, M - r)
-        pack(right, r * n + first, n, deep, width, panel)
-        gemm(
-            address(left) + 4 * (r * k + top), 4, 4 * k, address(panel), deep,
-            address(into) + 4 * (top * n + first), 4 * n, rows, width, deep, 0, ADD,
-        )  # fmt: skip
+def place(task, k, n, tall):
+    """Of a task of a weight's gradient (k, n): its first row and column, and how many of both."""
+    across = (n + COLUMNS - 1) // COLUMNS
+    top, first = task // across * tall, task % across * COLUMNS
+    return top, first, min(tall, k - top), min(COLUMNS, n - first)
+
+
+@jit
+def bring_near(left, k, begin, end, top, rows, near, pitch):
+    """Copy rows ``begin`` to ``end``, columns ``top`` and on, of left (M, k)."""
+    for i in range(end - begin):
+        source, target = left[(begin + i) * k + top :][:rows], near[i * pitch :][:rows]
+        for j in range(rows):
+            target[j] = source[j]
+
+
+@jit
+def gradient_task(near, pitch, right, n, begin, end, into, top, first, rows, width, panel):
+    """A `place` of into (k, n) += left^T right, over rows ``begin`` to ``end`` of both.
+
+    ``near`` holds that part of left (M, k), rows ``pitch`` numbers apart: an odd number of cache
+    lines.  Rows a power of two apart would push each other out of the cache.
+    """
+    deep = end - begin
+    pack(right, begin * n + first, n, deep, width, panel)
+    gemm(
+        address(near), 4, 4 * pitch, address(panel), deep,
+        address(into) + 4 * (top * n + first), 4 * n, rows, width, deep, 0, ADD,
+    )  # fmt: skip
+
+
+def scratch_size(tall):
+    """Numbers that a thread needs for tasks of so many rows: a panel, and a part of left."""
+    return DEPTH * (COLUMNS + tall + GAP)

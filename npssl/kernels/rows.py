@@ -11,7 +11,15 @@ from npssl.kernels.elementary import gelu, gelu_and_slope
 from npssl.kernels.gemm import BIAS, PANEL, STORE, address, gemm
 from npssl.kernels.jit import jit, unwritten
 from npssl.kernels.norm_row import norm_row, norm_row_back
-from npssl.kernels.panels import COLUMNS, DEPTH, gradient_task, pack_panel
+from npssl.kernels.panels import (
+    COLUMNS,
+    DEPTH,
+    GAP,
+    bring_near,
+    gradient_task,
+    pack_panel,
+    place,
+)
 
 ROWS = 96  # of a block
 _NUMBERS = 1 << 13  # of a block, where rows do not matter
@@ -39,10 +47,16 @@ def products(x, dy, dw):
     """dw += x^T dy."""
     (M, k), n = x.shape, dy.shape[1]
     tall = min(k, 256)
-    tasks = (n + COLUMNS - 1) // COLUMNS * ((k + tall - 1) // tall)
+    tasks, pitch = (n + COLUMNS - 1) // COLUMNS * ((k + tall - 1) // tall), tall + GAP
+    left, right, into = x.reshape(-1), dy.reshape(-1), dw.reshape(-1)
     for task in prange(tasks):
         panel = np.empty(DEPTH * COLUMNS, np.float32)
-        gradient_task(task, x.reshape(-1), k, dy.reshape(-1), n, M, dw.reshape(-1), tall, panel)
+        near = np.empty(DEPTH * pitch, np.float32)
+        top, first, rows, width = place(task, k, n, tall)
+        for r in range(0, M, DEPTH):
+            end = min(M, r + DEPTH)
+            bring_near(left, k, r, end, top, rows, near, pitch)
+            gradient_task(near, pitch, right, n, r, end, into, top, first, rows, width, panel)
 
 
 @jit(void(_given_rows, _given, _given, float32, _rows, _vector, _rows), parallel=True)

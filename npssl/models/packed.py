@@ -106,6 +106,7 @@ def packed_block(
     import numba
 
     from npssl.kernels import block
+    from npssl.kernels.panels import scratch_size
     from npssl.kernels.workspace import borrow, give_back, give_back_with
 
     biases = [p.attention.qkv.b, p.attention.out.b, p.ffn.up.b, p.ffn.down.b]
@@ -150,7 +151,7 @@ def packed_block(
         turned = panels(p, transposed=True)
         sides = borrow(block.sides_size(M, H, F))
         sums = np.zeros((len(rows.tiles) - 1, block.sums_size(H, F)), np.float32)
-        work = borrow(threads * max(R * (2 * H + F) + head, block.panel_size()))
+        work = borrow(threads * max(R * (2 * H + F) + head, scratch_size(H)))
         dx = np.empty_like(dy)
         block.backward(
             threads,
@@ -163,7 +164,6 @@ def packed_block(
             heads,
             turned,
             gains,
-            shifts,
             kept,
             sides,
             sums.reshape(-1),
@@ -175,14 +175,18 @@ def packed_block(
             M,
             H,
             F,
-            sides if norm_first else x.reshape(-1),
-            kept[3 * M * H :],
+            x.reshape(-1),
+            kept,
+            gains,
+            shifts,
             sides,
             *(
                 w.reshape(-1)
                 for w in (g.attention.qkv.w, g.attention.out.w, g.ffn.up.w, g.ffn.down.w)
             ),
             work,
+            norm_first,
+            form == "tanh",
         )
         for done in (work, sides, turned):
             give_back(done)
