@@ -2,7 +2,9 @@
 
 The matrix of the state is packed once.  Sequences of a batch do not see each other, so each
 thread takes some of them through all of time: nobody waits at a step.  The product with the
-state lands where the input's share already stands, and the gates are one pass over it.
+state lands where the input's share already stands, and the gates are one pass over it.  What
+is multiplied stands in ``near``, rows an odd number of cache lines apart: those of one step lie
+a power of two apart in y and da, and would push each other out of the cache.
 A number does not depend on the rows beside it: the same bytes on any number of threads.
 """
 
@@ -12,6 +14,7 @@ from numba import boolean, float32, int64, prange, void
 from npssl.kernels.elementary import exp
 from npssl.kernels.gemm import ADD, STORE, address, gemm, pack, pack_transposed
 from npssl.kernels.jit import jit, unwritten
+from npssl.kernels.panels import GAP
 
 _one, _two = np.float32(1), np.float32(2)
 _cube, _rows = float32[:, :, ::1], float32[:, ::1]
@@ -31,12 +34,12 @@ def _tanh(x):
 
 
 @jit
-def _fill(a, first, rows, t, T, width, state, t_state, T_state, packed, H, mode):
-    """Rows first, ... of a[:, t] (+)= state[:, t_state] times the packed matrix."""
+def _product(near, first, rows, k, packed, n, target, at, pitch, mode):
+    """Rows first, ... of near (B, k + GAP), times the packed matrix (k, n), to ``target``."""
+    wide = 4 * near.shape[1]
     gemm(
-        address(state) + 4 * (first * T_state + t_state) * H, 4 * T_state * H, 4,
-        address(packed), H, address(a) + 4 * (first * T + t) * width, 4 * T * width,
-        rows, width, H, 0, mode,
+        address(near) + first * wide, wide, 4, address(packed), k,
+        address(target) + 4 * at, 4 * pitch, rows, n, k, 0, mode,
     )  # fmt: skip
 
 
@@ -79,20 +82,20 @@ def lstm(a, u, h, c, seen, threads, cells, y):
     (B, T, _), H = a.shape, y.shape[2]
     packed = np.empty(u.size, np.float32)
     pack(u.reshape(-1), 0, 4 * H, H, 4 * H, packed)
+    near = np.empty((B, H + GAP), np.float32)
+    near[:, :H] = h
     for chunk in prange(threads):
         first, last = B * chunk // threads, B * (chunk + 1) // threads
         for t in range(T):
-            if t == 0:
-                _fill(a, first, last - first, t, T, 4 * H, h, 0, 1, packed, H, ADD)
-            else:
-                _fill(a, first, last - first, t, T, 4 * H, y, t - 1, T, packed, H, ADD)
+            at = (first * T + t) * 4 * H
+            _product(near, first, last - first, H, packed, 4 * H, a, at, T * 4 * H, ADD)
             for b in range(first, last):
                 cell = c[b] if t == 0 else cells[b, t - 1]
                 if seen[b, t]:
-                    _lstm_gates(a[b, t], cell, cells[b, t], y[b, t])
+                    _lstm_gates(a[b, t], cell, cells[b, t], near[b, :H])
                 else:
                     cells[b, t] = cell
-                    y[b, t] = h[b] if t == 0 else y[b, t - 1]
+                y[b, t] = near[b, :H]
 
 
 @jit(
@@ -105,6 +108,7 @@ def lstm_back(gates, u, c, seen, threads, cells, dy, da, d, e):
     B, T, H = dy.shape
     packed = np.empty(u.size, np.float32)
     pack_transposed(u.reshape(-1), 0, 4 * H, 4 * H, H, packed)
+    near = np.empty((B, 4 * H + GAP), np.float32)
     for chunk in prange(threads):
         first, last = B * chunk // threads, B * (chunk + 1) // threads
         for back in range(T):
@@ -118,15 +122,13 @@ def lstm_back(gates, u, c, seen, threads, cells, dy, da, d, e):
                 else:
                     da[b, t] = 0  # (9)
                     d[b] += dy[b, t]
-            gemm(
-                address(da) + 4 * (first * T + t) * 4 * H, 4 * T * 4 * H, 4, address(packed), 4 * H,
-                address(d) + 4 * first * H, 4 * H, last - first, H, 4 * H, 0, ADD,
-            )  # fmt: skip
+                near[b, : 4 * H] = da[b, t]
+            _product(near, first, last - first, 4 * H, packed, H, d, first * H, H, ADD)
 
 
 @jit
-def _gru_gates(a, p, c, before, q, h):
-    """a: the input's shares, which give way to r, z and n; p: those of the state."""
+def _gru_gates(a, p, c, q, h):
+    """a: the input's shares, which give way to r, z and n; p: those of the state h."""
     H = len(h)
     R, Z, N = a[:H], a[H : 2 * H], a[2 * H :]
     pr, pz, pn = p[:H], p[H : 2 * H], p[2 * H :]
@@ -135,7 +137,7 @@ def _gru_gates(a, p, c, before, q, h):
         q[j] = pn[j] + c[j]
         n = _tanh(N[j] + r * q[j])  # (2)
         R[j], Z[j], N[j] = r, z, n
-        h[j] = (_one - z) * n + z * before[j]  # (3)
+        h[j] = (_one - z) * n + z * h[j]  # (3)
 
 
 @jit
@@ -164,20 +166,17 @@ def gru(a, u, c, h, seen, threads, q, y):
     (B, T, _), H = a.shape, y.shape[2]
     packed = np.empty(u.size, np.float32)
     pack(u.reshape(-1), 0, 3 * H, H, 3 * H, packed)
-    shares = np.empty((B, 1, 3 * H), np.float32)
+    near, shares = np.empty((B, H + GAP), np.float32), np.empty((B, 3 * H), np.float32)
+    near[:, :H] = h
     for chunk in prange(threads):
         first, last = B * chunk // threads, B * (chunk + 1) // threads
         for t in range(T):
-            if t == 0:
-                _fill(shares, first, last - first, 0, 1, 3 * H, h, 0, 1, packed, H, STORE)
-            else:
-                _fill(shares, first, last - first, 0, 1, 3 * H, y, t - 1, T, packed, H, STORE)
+            at = first * 3 * H
+            _product(near, first, last - first, H, packed, 3 * H, shares, at, 3 * H, STORE)
             for b in range(first, last):
-                before = h[b] if t == 0 else y[b, t - 1]
                 if seen[b, t]:
-                    _gru_gates(a[b, t], shares[b, 0], c, before, q[b, t], y[b, t])
-                else:
-                    y[b, t] = before
+                    _gru_gates(a[b, t], shares[b], c, q[b, t], near[b, :H])
+                y[b, t] = near[b, :H]
 
 
 @jit(
@@ -190,6 +189,7 @@ def gru_back(gates, u, h, seen, threads, q, y, dy, da, dp, d):
     B, T, H = dy.shape
     packed = np.empty(u.size, np.float32)
     pack_transposed(u.reshape(-1), 0, 3 * H, 3 * H, H, packed)
+    near = np.empty((B, 3 * H + GAP), np.float32)
     for chunk in prange(threads):
         first, last = B * chunk // threads, B * (chunk + 1) // threads
         for back in range(T):
@@ -204,7 +204,5 @@ def gru_back(gates, u, h, seen, threads, q, y, dy, da, dp, d):
                     da[b, t] = 0  # (10)
                     dp[b, t] = 0
                     d[b] += dy[b, t]
-            gemm(
-                address(dp) + 4 * (first * T + t) * 3 * H, 4 * T * 3 * H, 4, address(packed), 3 * H,
-                address(d) + 4 * first * H, 4 * H, last - first, H, 3 * H, 0, ADD,
-            )  # fmt: skip
+                near[b, : 3 * H] = dp[b, t]
+            _product(near, first, last - first, 3 * H, packed, H, d, first * H, H, ADD)
