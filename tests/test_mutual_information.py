@@ -154,6 +154,29 @@ def test_a_trained_critic_approaches_the_optimal_one():
     assert abs(level["mean"] - level["best_mean"]) < 0.15 and level["mean"] > 0.7
 
 
+@pytest.mark.parametrize("kind", channels.KINDS)
+@pytest.mark.parametrize("nats", [0.0, 1.0, 4 * math.log(2)])
+def test_bits_share_what_is_asked(kind, nats):
+    joint, rng = channels.channel(kind, nats, 4), np.random.default_rng(2)
+    assert abs(4 * channels.information(joint) - nats) < 1e-12
+    x, c = channels.draw_bits(joint, 200, 4, rng)
+    values = channels.best_critic_of_bits(joint, x, c).diagonal()  # log p(x, c) / p(x) p(c)
+    assert abs(values.mean() - nats) < 4 * values.std() / math.sqrt(200) + 1e-12
+    told = sum(
+        channels.best_critic(joint, (x[:3, i] > 0) * 1, np.where(c[:, i], c[:, i] > 0, 2) * 1)
+        for i in range(4)
+    )
+    np.testing.assert_array_equal(channels.best_critic_of_bits(joint, x[:3], c), told)
+
+
+@pytest.mark.parametrize("kind", channels.KINDS)
+def test_the_staircase_of_a_channel(kind):
+    sizes = dict(width=6, batch=64, hidden=16, levels=(1.5,), steps=300, read=100)
+    found = train_mi("nwj", pairs=kind, **sizes, lr=3e-3, progress=False)["levels"][0]
+    assert abs(found["best_mean"] - 1.5) < 4 * found["best_std"] / math.sqrt(100)
+    assert 0.8 < found["mean"] < 1.5 + 4 * found["std"] / math.sqrt(100)
+
+
 def test_a_run_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
     whole = train_mi("interpolated", **SMALL, run=tmp_path / "whole")
     calls = []
@@ -179,6 +202,20 @@ def test_command(tmp_path, capsys):
     assert [level["nats"] for level in found["levels"]] == [2, 4, 6, 8, 10]
     assert main(["train", "mi", "--steps", "2", "--out", str(tmp_path / "b")]) == 2
     assert "read must be at most the 2 steps" in capsys.readouterr().err
+
+
+def test_pairs_that_cannot_be(tmp_path, capsys):
+    with pytest.raises(ValueError, match="pairs must be one of gaussians, symmetric, erasure"):
+        train_mi(pairs="bits", **SMALL)
+    with pytest.raises(ValueError, match="cubic must be False: 'erasure' has bits"):
+        train_mi(pairs="erasure", cubic=True, **SMALL)
+    with pytest.raises(ValueError, match=r"nats must be from 0 to 3 log 2 = 2.08.*found 3"):
+        train_mi(pairs="symmetric", **SMALL | {"levels": (3,)})
+    with pytest.raises(ValueError, match="kind must be one of symmetric, erasure"):
+        channels.channel("lossy", 1.0, 3)
+    options = "--pairs symmetric --width 2 --steps 2 --read 1"
+    assert main(["train", "mi", *options.split(), "--out", str(tmp_path / "a")]) == 2
+    assert "nats must be from 0 to 2 log 2" in capsys.readouterr().err
 
 
 def test_unknown_names():

@@ -6,12 +6,14 @@ import argparse
 
 from npssl.cli import command, say
 from npssl.cli.training import add_flags, begin, how, show
+from npssl.jobs.mi import PAIRS
 from npssl.tasks.mutual_information import CRITICS, ESTIMATES
 
 # flag: (type, choices, what it is); names and defaults are those of the job
 _FLAGS: dict[str, tuple] = {
     "estimate": (str, tuple(ESTIMATES), "what the critic makes large"),
     "critic": (str, CRITICS, "two networks and a dot product, or one that sees both halves"),
+    "pairs": (str, PAIRS, "Gaussians, or bits that are flipped or lost on their way"),
     "width": (int, None, "of each half of a pair"),
     "batch": (int, None, "pairs in a batch"),
     "hidden": (int, None, "width of the networks"),

@@ -1,4 +1,4 @@
-"""The staircase of mutual information: a critic trained on Gaussians that share more and more.
+"""The staircase of mutual information: a critic trained on halves that share more and more.
 
 One critic goes up all steps.  At the end of each, its estimate is read on batches that were
 never trained on, and so is that of the optimal critic: what is missing under the truth is
@@ -7,10 +7,12 @@ the bias of the estimate, and what is missing under the optimal critic is left t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from tqdm import tqdm
 
-from npssl.data import gaussians
+from npssl.data import channels, gaussians
 from npssl.errors import require
 from npssl.jobs import results
 from npssl.jobs.pretraining import positive
@@ -19,6 +21,7 @@ from npssl.params import Params
 from npssl.tasks.mutual_information import BASELINES, ESTIMATES, MutualInformation
 from npssl.train import gradient_step, recorded, state_of, train
 
+PAIRS = "gaussians", *channels.KINDS
 _BATCHES, _READ, _FIRST, _BEST = 21, 22, 23, 24  # ends of seeds, which keep the draws apart
 
 
@@ -26,6 +29,7 @@ def train_mi(
     estimate: str = "info-nce",
     *,
     critic: str = "separable",
+    pairs: str = "gaussians",
     cubic: bool = False,
     width: int = 20,
     batch: int = 128,
@@ -46,7 +50,9 @@ def train_mi(
     ----------
     estimate : str          a name of `npssl.tasks.mutual_information.ESTIMATES`
     critic : "separable" or "concatenated"
-    cubic : bool            the cube of the second half in place of it: the same information
+    pairs : str             "gaussians"; or bits sent through a "symmetric" or "erasure" channel
+    cubic : bool            of Gaussians: the cube of the second half in place of it, which
+                            shares the same information
     width, batch, hidden : int      of each half; pairs a step; of the networks
     levels : floats         nats that the halves share
     steps : int             of AdamW, at each level
@@ -68,28 +74,27 @@ def train_mi(
     if batch < 2:
         raise ValueError(f"batch must be at least 2, found {batch}")
     task = MutualInformation(width, hidden, critic=critic, estimate=estimate)
-    rhos = [gaussians.correlation(nats, width) for nats in levels]
+    sources = [source(pairs, nats, width, cubic) for nats in levels]
     config = {
-        "job": "mi", "estimate": estimate, "critic": critic, "cubic": cubic, "width": width,
-        "batch": batch, "hidden": hidden, "levels": list(levels), "steps": steps, "read": read,
-        "lr": lr, "seed": seed,
+        "job": "mi", "estimate": estimate, "critic": critic, "pairs": pairs, "cubic": cubic,
+        "width": width, "batch": batch, "hidden": hidden, "levels": list(levels), "steps": steps,
+        "read": read, "lr": lr, "seed": seed,
     }  # fmt: skip
 
-    def pairs(k, end):
+    def drawn(k, end):
         rng = np.random.default_rng([seed, k, end])
-        found = gaussians.draw(batch, width, rhos[k // steps], rng, cubic)
-        return tuple(a.astype(np.float32) for a in found)
+        return tuple(a.astype(np.float32) for a in sources[k // steps][0](batch, rng))
 
     params = Params(task.spec(), np.random.default_rng([seed, _FIRST]))
     optimizer = AdamW(params, decay=0.0)
     climb = gradient_step(
-        task, lambda k: pairs(k, _BATCHES), params, optimizer, lambda k: lr, seed=seed, clip=1.0
+        task, lambda k: drawn(k, _BATCHES), params, optimizer, lambda k: lr, seed=seed, clip=1.0
     )
 
     def step(k):
         row = climb(k)
         if k % steps >= steps - read:
-            row["nats"] = task.read(params.tree, *pairs(k, _READ))
+            row["nats"] = task.read(params.tree, *drawn(k, _READ))
         return row
 
     total = steps * len(levels)
@@ -105,23 +110,42 @@ def train_mi(
     for row in rows:
         if "nats" in row:
             found[(row["step"] - 1) // steps].append(row["nats"])
-    scores = {"estimate": estimate, "critic": critic, "cubic": cubic, "log_n": float(np.log(batch))}
+    scores = {"estimate": estimate, "critic": critic, "pairs": pairs, "cubic": cubic}
+    scores["log_n"] = float(np.log(batch))
     scores["levels"] = [
         {"nats": nats, "mean": float(np.mean(told)), "std": float(np.std(told))}
-        | best(estimate, rho, width, batch, cubic, read, seed)
-        for nats, rho, told in zip(levels, rhos, found)
+        | best(estimate, at_level, batch, read, seed)
+        for nats, at_level, told in zip(levels, sources, found)
     ]
     results.write(run, params, scores)
     return scores
 
 
-def best(estimate, rho, width, batch, cubic, read, seed) -> dict:
-    """Mean and deviation over batches of what the optimal critic shows."""
+def source(pairs: str, nats: float, width: int, cubic: bool = False) -> tuple[Callable, Callable]:
+    """Halves that share so many nats: ``draw(count, rng)`` -> x, c; the ``best(x, c)`` critic."""
+    if pairs not in PAIRS:
+        raise ValueError(f"pairs must be one of {', '.join(PAIRS)}, found {pairs!r}")
+    if pairs == "gaussians":
+        rho = gaussians.correlation(nats, width)
+        return (
+            lambda count, rng: gaussians.draw(count, width, rho, rng, cubic),
+            lambda x, c: gaussians.best_critic(x, c, rho, cubic),
+        )
+    if cubic:
+        raise ValueError(f"cubic must be False: {pairs!r} has bits, not numbers to cube")
+    joint = channels.channel(pairs, nats, width)
+    return (
+        lambda count, rng: channels.draw_bits(joint, count, width, rng),
+        lambda x, c: channels.best_critic_of_bits(joint, x, c),
+    )
+
+
+def best(estimate: str, at_level: tuple, batch: int, read: int, seed: int) -> dict:
+    """Mean and deviation over batches of what the optimal critic of a `source` shows."""
     rng, told = np.random.default_rng([seed, _BEST]), []
     op, more = ESTIMATES[estimate][1], (np.zeros(batch),) if estimate in BASELINES else ()
     for _ in range(read):
-        x, c = gaussians.draw(batch, width, rho, rng, cubic)
-        s = gaussians.best_critic(x, c, rho, cubic)
+        s = at_level[1](*at_level[0](batch, rng))
         told.append(op(s + 1 if estimate == "nwj" else s, *more)[0])
     return {"best_mean": float(np.mean(told)), "best_std": float(np.std(told))}
 
@@ -142,6 +166,10 @@ def draw(scores: dict, path) -> None:
         axes.plot(place, mean, marker="o", label=label)
         axes.fill_between(place, mean - std, mean + std, alpha=0.2)
     axes.set_xticks(place, [f"{nats:g}" for nats in at("nats")])
-    axes.set(title=f"{scores['estimate']}, {scores['critic']}", ylabel="nats", xlabel="true nats")
+    axes.set(
+        title=f"{scores['estimate']}, {scores['critic']}, {scores['pairs']}",
+        ylabel="nats",
+        xlabel="true nats",
+    )
     axes.legend()
     results.picture(figure, path)
