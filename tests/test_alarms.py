@@ -42,6 +42,7 @@ def names(x, scale=None, **facts):
         ("equal views", GOOD, dict(equal_views=1.0)),
         ("equal embeddings", np.concatenate([GOOD, GOOD[:4]]), {}),
         ("equal embeddings", np.where(np.arange(64)[:, None] < 5, 0, GOOD), {}),
+        ("equal embeddings", np.where(np.arange(12)[:, None] < 1, 0, GOOD[:12]), {}),
         ("dead columns", np.where(np.arange(16) < 4, 0, GOOD), {}),
         ("dead columns", np.where(np.arange(16) < 4, 0.7, GOOD), {}),
     ],
@@ -182,7 +183,8 @@ def test_drlim():
     seen = task.observe(params.tree, (x, index), same)
     one = float(pair(np.zeros((40, 2)), index=index, same=same)[0])
     assert seen["margin"] == one == 0.25 and len(seen["z"]) == 20
-    assert "equal embeddings" not in alarmed(task, params, t)
+    params.tree[1].b[:] = 50  # where on the map is no matter
+    assert not {"collapse", "equal embeddings"} & alarmed(task, params, t)
     params.flat[:] = 0
     assert {"collapse", "loss at the margin"} <= alarmed(task, params, t)
 

@@ -244,6 +244,8 @@ def test_a_run_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
         train_metric(**small, run=tmp_path / "cut", save_seconds=0.0)
     monkeypatch.undo()
     assert train_metric(**small, run=tmp_path / "cut", resume=True) == whole
+    rows = (tmp_path / "cut" / "metrics.jsonl").read_text().splitlines()
+    assert all("alarms" in json.loads(row) for row in rows) and "alarms" in whole
     model = "model.npz"
     assert (tmp_path / "cut" / model).read_bytes() == (tmp_path / "whole" / model).read_bytes()
     assert set(whole) > {
