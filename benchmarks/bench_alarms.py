@@ -13,6 +13,7 @@ import time
 
 import numpy as np
 from planted import TUNING
+from planted_again import AGAIN
 from planted_measuring import MEASURING
 
 from npssl.jobs.watching import told
@@ -21,7 +22,7 @@ from npssl.params import Params
 from npssl.tasks.metric_learning import MetricLearning
 from npssl.train import gradient_step
 
-SETS = {"tuning": TUNING, "measuring": MEASURING}
+SETS = {"tuning": TUNING, "measuring": MEASURING, "again": AGAIN}
 
 
 def share(hits, runs):
