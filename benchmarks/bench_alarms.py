@@ -1,11 +1,11 @@
-"""Do the alarms tell runs that go wrong from runs that learn?  Two sets of planted runs.
+"""Do the alarms tell runs that go wrong from runs that learn?  Three sets of planted runs.
 
     NUMBA_NUM_THREADS=1 OMP_NUM_THREADS=1 python benchmarks/bench_alarms.py --set measuring
 
-The thresholds of `npssl.evaluation.alarms` were chosen on the set "tuning"; the set "measuring"
-was written down afterwards, and before it was run.  A run counts as told if any alarm is
-raised at its end; notes do not count.  Sensitivity: of the bad runs, those told; specificity:
-of the others, those not told.  The cost is that of a look, next to that of a step.
+The thresholds of `npssl.evaluation.alarms` were chosen on the set "tuning"; "measuring" and then
+"again" were written down afterwards, and before they were run.  A run counts as told if any
+alarm is raised at its end; notes do not count.  Sensitivity: of the bad runs, those told;
+specificity: of the others, those not told.  The cost is that of a look, next to that of a step.
 """
 
 import argparse
