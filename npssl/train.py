@@ -98,13 +98,15 @@ def gradient_step(
     *,
     seed: int = 0,
     clip: float | None = None,
+    watch: Callable[[int], dict] | None = None,
 ) -> Callable[[int], dict]:
     """The usual step: split, loss, back, update.
 
     The generator of step k is made from ``[seed, k]``, its batch is
     ``batches(k)``.  Where ``clip`` is given, a gradient longer than that is
     shortened to it.  A gradient that is not finite raises `Diverged` before it
-    can touch a parameter.
+    can touch a parameter.  ``watch(k)``, called after the update, gives further
+    metrics.
     """
     g = params.zeros()
 
@@ -123,7 +125,8 @@ def gradient_step(
             where = culprit({f"gradient of {name}": a for name, a in g.views.items()})
             raise Diverged(f"step {k + 1}: loss is {value}, gradient norm is {norm}; {where}")
         optimizer.step(params, g, schedule(k))
-        return {"loss": value, "norm": norm, "lr": schedule(k)}
+        metrics = {"loss": value, "norm": norm, "lr": schedule(k)}
+        return metrics | watch(k) if watch else metrics
 
     return step
 

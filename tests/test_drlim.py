@@ -1,5 +1,6 @@
 """DrLIM: what pairs are, that a run goes on to the same bytes, and the map of real digits."""
 
+import json
 import struct
 
 import numpy as np
@@ -68,6 +69,8 @@ def test_a_run_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
         train_drlim(**small, run=tmp_path / "cut", save_seconds=0.0)
     monkeypatch.undo()
     assert train_drlim(**small, run=tmp_path / "cut", resume=True) == whole
+    rows = (tmp_path / "cut" / "metrics.jsonl").read_text().splitlines()
+    assert all("alarms" in json.loads(row) for row in rows) and "alarms" in whole
     assert -1 <= whole["correlation"] <= 1 and len(whole["map"]) == 8
 
 

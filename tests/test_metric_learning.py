@@ -1,4 +1,4 @@
-"""Retrieval against plain loops, Omniglot's archives, alarms, and runs that can be resumed."""
+"""Retrieval against plain loops, Omniglot's archives, and runs that can be resumed."""
 
 import io
 import json
@@ -13,7 +13,6 @@ from npssl.check import check, functional
 from npssl.cli import main
 from npssl.data.omniglot import read_omniglot, read_one_shot
 from npssl.errors import FileError
-from npssl.evaluation.alarms import alarms, look
 from npssl.evaluation.retrieval import clustering, nearest, nmi, one_shot, pairwise_f1, retrieval
 from npssl.jobs.metric_learning import Drawings, train_metric
 from npssl.params import Params
@@ -205,6 +204,10 @@ def test_active_share_is_a_count():
         if a != p and y[a] == y[p] and y[a] != y[n]
     ]
     assert active_share(z, y) == pytest.approx(np.mean(trials))
+    index = np.array([[0, 1, 2], [3, 2, 0]])
+    some = [far(a, p) - far(a, n) + 0.2 > 0 for a, p, n in index]
+    assert active_share(z, y, index=index) == pytest.approx(np.mean(some))
+    assert active_share(z, y, index=index[:0]) == 0
 
 
 def test_bad_settings_are_told():
@@ -212,28 +215,6 @@ def test_bad_settings_are_told():
         MetricLearning("none")
     with pytest.raises(ValueError, match="an even number of drawings"):
         MetricLearning().split(np.zeros((3, 3, 28, 28)))
-
-
-# alarms -------------------------------------------------------------------------------------------
-
-
-def test_alarms_see_what_is_planted():
-    rng = np.random.default_rng(0)
-    good = rng.normal(size=(64, 16))
-    names = lambda x, **told: {a.name for a in alarms(look(x), **told)}
-    assert names(good, loss=0.1, margin=0.2, active=0.1) == set()
-    assert names(good, loss=1.0, candidates=64, false_negatives=0.01) == set()
-    assert "collapse" in names(1 + 1e-3 * good)
-    assert "collapse to a line" in names(good[:, :1] * np.ones(16) + 1e-4 * good)
-    assert names(good, loss=0.2, margin=0.2) == {"loss at the margin"}
-    assert names(good, loss=np.log(64) - 0.01, candidates=64) == {"loss at log N"}
-    assert names(good, active=0.0) == {"no active triplet"}
-    assert names(good, false_negatives=0.2) == {"false negatives"}
-    assert names(np.concatenate([good, good[:8]])) == {"equal embeddings"}
-    assert "equal embeddings" in names(np.where(np.arange(64)[:, None] < 5, 0, good))
-    assert names(np.where(np.arange(16) < 9, 0, good)) == {"dead columns"}
-    with pytest.raises(ValueError, match="x: expected finite"):
-        look(np.full((3, 2), np.nan))
 
 
 # runs ---------------------------------------------------------------------------------------------
@@ -263,9 +244,20 @@ def test_a_run_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
         train_metric(**small, run=tmp_path / "cut", save_seconds=0.0)
     monkeypatch.undo()
     assert train_metric(**small, run=tmp_path / "cut", resume=True) == whole
+    rows = (tmp_path / "cut" / "metrics.jsonl").read_text().splitlines()
+    assert all("alarms" in json.loads(row) for row in rows) and "alarms" in whole
     model = "model.npz"
     assert (tmp_path / "cut" / model).read_bytes() == (tmp_path / "whole" / model).read_bytes()
-    assert set(whole) > {"recall@1", "recall@8", "map@r", "nmi", "f1", "one_shot", "alarms"}
+    assert set(whole) > {
+        "recall@1",
+        "recall@8",
+        "map@r",
+        "nmi",
+        "f1",
+        "one_shot",
+        "alarms",
+        "notes",
+    }
 
 
 def test_batches_are_of_one_class_a_row(tmp_path):

@@ -93,6 +93,8 @@ def test_a_run_goes_on_to_the_same_bytes(place, monkeypatch):
     monkeypatch.undo()
     again = go(place, "triples.tsv", columns=3, hard=0.5, run=place / "cut", resume=True)
     assert json.dumps(again) == json.dumps(whole)
+    rows = (place / "cut" / "training" / "metrics.jsonl").read_text().splitlines()
+    assert all("alarms" in json.loads(row) for row in rows) and "alarms" in whole
     one, two = (place / d / "model.safetensors" for d in ("whole", "cut"))
     assert one.read_bytes() == two.read_bytes()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from npssl.cli import command, say
-from npssl.cli.training import add_flags, begin, how, show
+from npssl.cli.training import add_flags, begin, how, say_signs, show
 
 # flag: (type, choices, what it is); names and defaults are those of the job
 _FLAGS: dict[str, tuple] = {
@@ -49,5 +49,6 @@ def run(args) -> dict:
     for name, found in scores["probes"].items():
         told = ", ".join(f"{kind} {share:.1%}" for kind, share in found.items())
         say(args, f"{name} by a linear probe: {told}")
+    say_signs(args, scores)
     show(args, folder, draw, scores, "probes.png")
     return {"folder": str(folder), **scores}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from npssl.cli import command, say
-from npssl.cli.training import add_flags, begin, how, show
+from npssl.cli.training import add_flags, begin, how, say_signs, show
 
 # flag: (type, choices, what it is); names and defaults are those of the job
 _FLAGS: dict[str, tuple] = {
@@ -49,6 +49,7 @@ def run(args) -> dict:
         f"rank correlation of shift with distance on the map: {scores['correlation']:.3f} "
         f"(of pixels: {scores['pixels']:.3f})",
     )
+    say_signs(args, scores)
     show(args, folder, draw, scores, "map.png")
     short = {k: v for k, v in scores.items() if k not in ("points", "shifts")}
     return {"folder": str(folder), **short}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from npssl.cli import command, say
-from npssl.cli.training import add_flags, begin, how
+from npssl.cli.training import add_flags, begin, how, say_signs
 from npssl.tasks.metric_learning import LOSSES, MINERS
 
 # flag: (type, choices, what it is); names and defaults are those of the job
@@ -50,7 +50,6 @@ def run(args) -> dict:
             run = folder / f"{loss}-{seed}"
             scores = train_metric(loss, seed=seed, **given, run=run, **how(args))
             found.setdefault(loss, []).append(scores)
-            for alarm in scores["alarms"]:
-                say(args, f"{loss}, seed {seed}: {alarm['name']}: {alarm['cause']}")
+            say_signs(args, scores, f"{loss}, seed {seed}: ")
     say(args, table(found))
     return {"folder": str(folder), "seeds": args.seeds, "scores": found}

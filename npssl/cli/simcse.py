@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from npssl.cli import command, run_config, say
-from npssl.cli.training import add_flags, begin, how
+from npssl.cli.training import add_flags, begin, how, say_signs
 
 # flag: (type, choices, what it is); names and defaults are those of the job
 _FLAGS: dict[str, tuple] = {
@@ -78,5 +78,6 @@ def run(args) -> dict:
         say(args, f"STS-B {part}: {told}")
     if not scores["after"]:
         say(args, "no STS-B here to measure on: npssl data fetch stsb")
+    say_signs(args, scores)
     say(args, f"{folder}: for npssl embed --model {folder}")
     return {"folder": str(folder), **scores}

@@ -55,6 +55,13 @@ def how(args) -> dict:
     return dict(resume=args.resume, save_seconds=args.save_seconds, progress=not args.json)
 
 
+def say_signs(args, scores: dict, of: str = "") -> None:
+    """The alarms and the notes of the end of a run, in words."""
+    for kind in ("alarm", "note"):
+        for sign in scores[kind + "s"]:
+            say(args, f"{of}{kind}: {sign['name']}: {sign['cause']}")
+
+
 def show(args, folder: Path, draw, scores: dict, picture: str) -> None:
     """Draw the scores, if there is something to draw with, and name the files of the run."""
     try:

@@ -19,6 +19,7 @@ from npssl.errors import require
 from npssl.evaluation.linear_probe import linear_probe
 from npssl.jobs import results
 from npssl.jobs.pretraining import fit, positive
+from npssl.jobs.watching import told, watching
 from npssl.params import Params
 from npssl.tasks.cpc import Cpc
 from npssl.train import recorded
@@ -70,7 +71,8 @@ def train_cpc(
     -------
     dict
         ``nats`` held out and ``chance_nats``, both also by step ahead, and for each probe
-        the share that is right by representation; with a folder also in ``scores.json``.
+        the share that is right by representation; ``alarms`` and ``notes``; with a folder also
+        in ``scores.json``.
     """
     if data not in ("speech", "mnist"):
         raise ValueError(f'data must be "speech" or "mnist", found {data!r}')
@@ -97,9 +99,10 @@ def train_cpc(
         fit(
             task, source, params, steps=steps, lr=lr, warmup=None, decay=0.01, clip=1.0,
             seed=seed, tokens=lambda t: t.shape[0] * task.frames(t.shape[1]), run=log,
-            progress=progress,
+            progress=progress, watch=watching(task, source, params, steps=steps, seed=seed),
         )  # fmt: skip
     scores = held_out(task, params, source) | {"probes": source.probes(task, params, first, probe)}
+    scores |= told(task, params, source(steps), seed=seed, k=steps)
     results.write(run, params, scores)
     return scores
 

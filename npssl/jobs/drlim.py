@@ -10,6 +10,7 @@ from npssl.errors import require
 from npssl.evaluation.correlation import spearman
 from npssl.jobs import results
 from npssl.jobs.pretraining import fit, positive
+from npssl.jobs.watching import told, watching
 from npssl.params import Params
 from npssl.tasks.drlim import Drlim, rolled
 from npssl.train import recorded
@@ -53,7 +54,8 @@ def train_drlim(
     dict
         ``correlation``: Spearman's, of the difference of two shifts (the shorter way round)
         with the distance on the map, over pairs of different pictures; ``pixels``: the same
-        with distances of the pixels; ``map``, the mean place of each shift; ``shifts``.
+        with distances of the pixels; ``map``, the mean place of each shift; ``shifts``; ``alarms``
+        and ``notes``.
     """
     positive(batch=batch, steps=steps, probe=probe)
     x = read_idx(images or find_set("mnist/train-images-idx3-ubyte"))
@@ -78,9 +80,11 @@ def train_drlim(
     with recorded(run, config, resume=resume, save_seconds=save_seconds) as log:
         fit(
             task, batches, params, steps=steps, lr=lr, warmup=None, decay=0.0, clip=1.0,
-            seed=seed, tokens=len, run=log, progress=progress,
+            seed=seed, tokens=len, run=log,
+            progress=progress, watch=watching(task, batches, params, steps=steps, seed=seed),
         )  # fmt: skip
         scores = judge(task, params, kept)
+        scores |= told(task, params, batches(steps), seed=seed, k=steps)
         results.write(run, params, scores)
     return scores
 

@@ -1,8 +1,7 @@
 """Metric learning on Omniglot: trained on some alphabets, judged on others.
 
 The figures: Recall@k and MAP@R of unseen characters, NMI and F1 of their clusters, and the
-20-way one-shot runs that come with the data.  While it trains, the alarms of
-`npssl.evaluation.alarms` look at the last batch.
+20-way one-shot runs that come with the data.  While it trains, `npssl.jobs.watching` looks.
 """
 
 from __future__ import annotations
@@ -14,13 +13,13 @@ import numpy as np
 
 from npssl.data.omniglot import Characters, read_omniglot, read_one_shot
 from npssl.data.sets import path as find_set
-from npssl.evaluation.alarms import alarms, look
 from npssl.evaluation.retrieval import clustering, one_shot, retrieval
 from npssl.jobs import results
 from npssl.jobs.pretraining import fit, positive
+from npssl.jobs.watching import told, watching
 from npssl.layers.similarity import unit
 from npssl.params import Params
-from npssl.tasks.metric_learning import MetricLearning, active_share
+from npssl.tasks.metric_learning import MetricLearning
 from npssl.train import recorded
 
 _BATCHES, _FIRST = 31, 32  # ends of seeds, which keep the streams of draws apart
@@ -65,7 +64,7 @@ def train_metric(
     -------
     dict
         ``recall@1``, ``recall@2``, ``recall@4``, ``recall@8``, ``map@r``, ``nmi``, ``f1``,
-        ``one_shot``, and ``alarms``; with a folder also in ``scores.json``.
+        ``one_shot``, ``alarms`` and ``notes``; with a folder also in ``scores.json``.
     """
     positive(classes=classes, drawings=drawings, steps=steps, dim=dim)
     if widths is None:
@@ -82,22 +81,15 @@ def train_metric(
         read_omniglot(train or find_set("omniglot/small1")), classes, drawings, shift, seed
     )
     params = Params(task.spec(), np.random.default_rng([seed, _FIRST]))
-    every = max(1, steps // 20)
-
-    def watch(k, row):
-        if (k + 1) % every:
-            return {}
-        return {"alarms": [a._asdict() for a in signs(task, params, source(k), row["loss"])]}
-
+    watch = watching(task, source, params, steps=steps, seed=seed, labels=source.labels)
     with recorded(run, config, resume=resume, save_seconds=save_seconds) as log:
         fit(
             task, source, params, steps=steps, lr=lr, warmup=None, decay=0.01, clip=None,
             seed=seed, tokens=lambda t: t.shape[0] * t.shape[1], run=log,
             progress=progress, watch=watch,
         )  # fmt: skip
-        value = float(task.loss(params.tree, *task.split(source(steps)))[0])
-        told = signs(task, params, source(steps), value)
-        scores = judge(task, params, test, runs) | {"alarms": [a._asdict() for a in told]}
+        end = told(task, params, source(steps), seed=seed, k=steps, label=source.labels(steps))
+        scores = judge(task, params, test, runs) | end
         results.write(run, params, scores)
     return scores
 
@@ -106,7 +98,7 @@ class Drawings:
     """Batch k, (classes, drawings, 28, 28): a function of (seed, k) alone."""
 
     def __init__(self, data: Characters, classes: int, drawings: int, shift: int, seed: int):
-        self.images, self.seed, self.shift = data.images, seed, shift
+        self.images, self.label, self.seed, self.shift = data.images, data.label, seed, shift
         self.rows = [np.flatnonzero(data.label == c) for c in np.unique(data.label)]
         fewest = min(map(len, self.rows))
         if not 2 <= classes <= len(self.rows):
@@ -118,9 +110,7 @@ class Drawings:
         self.classes, self.drawings = classes, drawings
 
     def __call__(self, k: int) -> np.ndarray:
-        rng = np.random.default_rng([self.seed, k, _BATCHES])
-        chosen = rng.choice(len(self.rows), self.classes, replace=False)
-        rows = np.stack([rng.choice(self.rows[c], self.drawings, replace=False) for c in chosen])
+        rows, rng = self._drawn(k)
         s = self.shift
         framed = np.pad(self.images[rows.ravel()], ((0, 0), (s, s), (s, s)))
         corner = rng.integers(0, 2 * s + 1, (2, len(framed), 1, 1))
@@ -128,22 +118,15 @@ class Drawings:
         moved = framed[n, i + corner[0], j + corner[1]]
         return moved.reshape(*rows.shape, 28, 28)
 
+    def labels(self, k: int) -> np.ndarray:
+        """The true character of each drawing of batch k, (classes drawings,)."""
+        return self.label[self._drawn(k)[0].ravel()]
 
-def signs(task: MetricLearning, params: Params, t, loss: float) -> list:
-    """The alarms of one batch."""
-    x, y = task.split(t)
-    z = embed(task, params, x)
-    margin = candidates = active = None
-    if task.kind == "triplet":
-        margin = task.options.get("margin", 0.2)
-        active = active_share(z, y, margin=margin)
-        # a miner that finds nothing has a loss of 0, and softplus lies above its margin
-        margin = margin if task.options.get("form", "hinge") == "hinge" else None
-    elif task.kind in ("info-nce", "n-pair"):
-        candidates = len(t)
-    elif task.kind == "nt-xent":
-        candidates = 2 * len(t) - 1
-    return alarms(look(z), loss=loss, margin=margin, candidates=candidates, active=active)
+    def _drawn(self, k):
+        rng = np.random.default_rng([self.seed, k, _BATCHES])
+        chosen = rng.choice(len(self.rows), self.classes, replace=False)
+        rows = [rng.choice(self.rows[c], self.drawings, replace=False) for c in chosen]
+        return np.stack(rows), rng
 
 
 def embed(task: MetricLearning, params: Params, x) -> np.ndarray:

@@ -96,12 +96,12 @@ def fit(
     tokens: Callable[[Any], int],
     run: Run | None,
     progress: bool,
-    watch: Callable[[int, dict], dict] | None = None,
+    watch: Callable[[int], dict] | None = None,
 ) -> float:
     """Train by AdamW with warm-up and a straight line to 0; the seconds that it took.
 
-    ``tokens(batch)`` says how many there are, for the bar; ``watch(k, metrics)``
-    what else is to be told of step k.
+    ``tokens(batch)`` says how many there are, for the bar; ``watch(k)`` what else is to be
+    told after step k.
     """
     seen, begin = 0, time.perf_counter()
 
@@ -113,12 +113,12 @@ def fit(
 
     optimizer = AdamW(params, decay=decay)
     schedule = warmup_linear(lr, steps // 10 if warmup is None else warmup, steps)
-    step = gradient_step(task, counted, params, optimizer, schedule, seed=seed, clip=clip)
-    look = watch or (lambda k, metrics: {})
-    told = lambda k: (row := step(k)) | look(k, row)
+    step = gradient_step(
+        task, counted, params, optimizer, schedule, seed=seed, clip=clip, watch=watch
+    )
     with tqdm(total=steps, unit="step", disable=not progress) as bar:
         first, mean = None, 0.0
-        for done, row in train(told, state_of(params, optimizer), steps=steps, run=run):
+        for done, row in train(step, state_of(params, optimizer), steps=steps, run=run):
             if first is None:
                 first = done - 1
                 bar.initial = bar.n = first

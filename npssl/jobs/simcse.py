@@ -26,6 +26,7 @@ from npssl.files import write_json
 from npssl.jobs.pretrained import save_pretrained
 from npssl.jobs.pretraining import names, positive, read_model, save_tokenizer
 from npssl.jobs.sentences import SentenceEncoder, save_pool
+from npssl.jobs.watching import told, watching
 from npssl.losses.alignment import alignment, uniformity
 from npssl.models.transformer import Transformer
 from npssl.optim import AdamW, warmup_linear
@@ -93,7 +94,8 @@ def train_simcse(
     -------
     dict
         ``before`` and ``after``: for each part of STS-B that is at hand the figures of
-        `measure`; ``history``: those of dev by step; ``step``: which one was kept.
+        `measure`; ``history``: those of dev by step; ``step``: which one was kept;
+        ``alarms`` and ``notes`` of what was kept.
     """
     positive(batch=batch, epochs=epochs, limit=limit, every=every, longest=longest)
     if columns not in (1, 2, 3):
@@ -121,7 +123,10 @@ def train_simcse(
     steps = batches.steps * epochs
     optimizer = AdamW(params, decay=decay)
     schedule = warmup_linear(lr, int(warmup * steps), steps)
-    step = gradient_step(task, batches, params, optimizer, schedule, seed=seed, clip=clip)
+    watch = watching(task, batches, params, steps=steps, seed=seed)
+    step = gradient_step(
+        task, batches, params, optimizer, schedule, seed=seed, clip=clip, watch=watch
+    )
     marks = sorted({*range(every, steps, every), steps})
     seen = np.full((len(marks), len(_FIGURES)), -9.0)  # no figure of dev is as low
     best = params.flat.copy()
@@ -175,6 +180,7 @@ def train_simcse(
         "after": after,
         "step": marks[n],
         "history": [{"step": k, **dict(zip(_FIGURES, found))} for k, found in rows],
+        **told(task, params, batches(steps), seed=seed, k=steps),
     }
     if run:
         _save(Path(run), task, params, words, scores)

@@ -218,3 +218,14 @@ class Cpc:
             back_values([dvalue / K] * K, g)
 
         return sum(values) / K, back
+
+    def observe(self, p, x, y=None, rng=None):
+        """What `npssl.evaluation.alarms` looks at: contexts of the later half, and the loss."""
+        _, c, _ = self.encode(p, x)
+        T = c.shape[1]
+        late = c[:, (T - 1) // 2 :: max(1, T // 8)]  # not all: neighbours are alike
+        return {
+            "z": late.reshape(-1, self.context),
+            "loss": float(self.loss(p, x)[0]),
+            "candidates": self.candidates(len(x), x.shape[1]),
+        }

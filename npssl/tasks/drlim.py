@@ -84,6 +84,17 @@ class Drlim:
 
         return value, back
 
+    def observe(self, p, x, y, rng=None):
+        """What `npssl.evaluation.alarms` looks at: places, and the loss if all were one."""
+        z, _ = self.embed(p, x[0])
+        judge = lambda z: float(pair(z, index=x[1], same=y, margin=self.margin)[0])
+        return {
+            "z": z[: len(y)],  # the others are the same pictures, now and then at the same shift
+            "scale": self.margin,
+            "loss": judge(z),
+            "margin": judge(np.zeros_like(z)),
+        }
+
 
 def rolled(t, shift):
     """Each picture to the right by its number of pixels; what leaves comes in on the left.

@@ -13,6 +13,7 @@ matter, see unit vectors.  A triplet's negative is mined from z itself: the mine
 of the gradient.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -96,6 +97,30 @@ class MetricLearning:
 
         return value, back
 
+    def observe(self, p, x, y, rng=None):
+        """What `npssl.evaluation.alarms` looks at: embeddings, the loss, and what bounds it."""
+        z, _ = self.embed(p, x)
+        N, P = len(y), int(y[-1]) + 1
+        seen = {"z": z, "loss": float(self.judge(z, y)[0]), "classes": P}
+        if self.kind == "triplet":
+            margin = self.options.get("margin", 0.2)
+            seen["margin"] = margin
+            if self.options.get("form", "hinge") == "hinge":
+                index = MINERS[self.miner](unit(z)[0], y)
+                seen["active"] = active_share(z, y, margin=margin, index=index)
+                seen["violated"] = active_share(z, y, margin=margin)
+            else:
+                seen["margin"] = math.log1p(math.exp(margin))
+        elif self.kind in ("pair", "lifted"):
+            seen["margin"] = float(self.judge(np.ones_like(z), y)[0])
+        else:
+            many = {"nt-xent": 2 * P - 1, "sup-con": N - 1, "soft-nn": (N - 1) / (N // P - 1)}
+            seen["candidates"] = many.get(self.kind, P)
+        if self.kind in VIEWS:
+            u, _ = unit(z)
+            seen["views"] = u[::2], u[1::2]
+        return seen
+
     def judge(self, z, y):
         """The loss of embeddings z (P K, dim) with classes y; ``back(dvalue)`` gives dz."""
         if self.kind == "n-pair":
@@ -143,13 +168,17 @@ def _views(loss, z, y, options):
     return sum(value for _, (value, _) in parts) / len(parts), back
 
 
-def active_share(z, y, *, margin: float = 0.2) -> float:
-    """Of all triplets of embeddings z, made unit vectors, the share that violates the margin."""
+def active_share(z, y, *, margin: float = 0.2, index=None) -> float:
+    """Of triplets of embeddings z, made unit vectors, the share that violates the margin.
+
+    ``index``: triplets from a miner, by default all that there are; where there are none, 0.
+    """
     u, _ = unit(z)
     D = 2 - 2 * u @ u.T
-    pairs, active, total = same_label(y), 0, 0
-    for a, p in pairs:
-        negative = y != y[a]
-        active += int((D[a, p] - D[a, negative] + margin > 0).sum())
-        total += int(negative.sum())
-    return active / max(1, total)
+    if index is not None:
+        a, p, n = index.T
+        return float((D[a, p] - D[a, n] + margin > 0).sum() / max(1, len(index)))
+    a, p = same_label(y).T
+    negative = y[a, None] != y
+    active = negative & (D[a, p, None] - D[a] + margin > 0)
+    return float(active.sum() / max(1, negative.sum()))

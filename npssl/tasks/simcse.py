@@ -130,6 +130,23 @@ class SimCSE:
 
         return value, back
 
+    def observe(self, p, x, y, rng=None):
+        """What `npssl.evaluation.alarms` looks at: vectors, the loss, partners that are one."""
+        again = deepcopy(rng) if self.same_mask else rng
+        u, _ = self.projections(p, x, rng)
+        sets = [self.projections(p, texts, again)[0] for texts in y]
+        v = np.concatenate(sets)
+        # of a text that comes twice, or whose partner does, the other's partner is right too
+        same = np.logical_or(*(_same(texts) for texts in (x, y[0])))
+        np.fill_diagonal(same, False)
+        return {
+            "z": u,
+            "loss": float(self.measure(u, v)[0]),
+            "candidates": len(v),
+            "views": (u, sets[0]),
+            "false_negatives": same.sum() / (len(u) * (len(u) - 1)),
+        }
+
     def measure(self, u, v):
         """InfoNCE of u (B, D) with the candidates v (B or 2 B, D); with ``hard``, by the page."""
         B, tau = len(u), self.temperature
@@ -145,3 +162,9 @@ class SimCSE:
             return ds @ v, ds.T @ u
 
         return value, back
+
+
+def _same(texts):
+    """Which texts are equal, (B, B)."""
+    ids = texts[0] * texts[2]
+    return (ids[:, None] == ids).all(2)
