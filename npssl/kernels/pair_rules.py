@@ -19,6 +19,7 @@ DOT, SQUARE, ROOT = 0, 1, 2  # scale <x, y>;  -scale |x - y|^2;  -scale |x - y|
 NONE = np.float32(-3e38)  # the score of what does not count
 FEW = np.float32(-1e38)  # any that counts is above
 _NEAR = np.float32(0.1)  # of both squared lengths: below, differences keep more digits
+_TINY = np.float32(1e-36)  # smaller slopes count as 0: products of theirs would be subnormal
 _APART = np.float32(60)  # exponents of float32 end at 87
 f32 = np.float32
 
@@ -36,16 +37,19 @@ def _blend(label, other):
 
 @jit
 def scores(x, y, at, to, label, other, kind, scale, which, diagonal, packed, s):
-    """Fill a tile, s (m, at least n), for rows x (m, d) and y (n, d); False: nothing counts.
+    """Fill a tile, s (m, at least n), for rows x (m, d) and y (n, d), of squared lengths at, to.
 
-    ``at`` and ``to`` are their squared lengths, which `DOT` does not read.
+    Does anything count?  And is the tile raw: products of which all count, not yet scaled?
     """
     (m, d), n = x.shape, len(y)
     mixed = which >= SAME and _blend(label, other)
     if which == SAME and not mixed:
-        return False
+        return False, False
     pack_transposed(y.reshape(-1), 0, d, d, n, packed)
     gemm(address(x), 4 * d, 4, address(packed), d, address(s), 4 * s.shape[1], m, n, d, 0, STORE)
+    masked = mixed or (diagonal and which != ALL)
+    if kind == DOT and not masked:
+        return True, True
     for r in range(m):
         row = s[r, :n]
         if kind == DOT:
@@ -76,7 +80,7 @@ def scores(x, y, at, to, label, other, kind, scale, which, diagonal, packed, s):
                     row[k] = NONE if other[k] == kin else row[k]
         if diagonal and which != ALL:
             row[r] = NONE
-    return True
+    return True, False
 
 
 @jit
@@ -92,17 +96,24 @@ def _again(x, y, own, to, row):
 
 
 @jit
-def log_sum(s, m, n, tops, totals, other_tops, other_totals, both, work):
-    """Take a tile into the running sums exp(top) total of its rows, and if ``both`` columns."""
+def log_sum(s, m, n, by, most, tops, totals, other_tops, other_totals, both, work):
+    """Take a tile into the running sums exp(top) total of its rows, and if ``both`` columns.
+
+    Its scores are ``by`` times its numbers, none larger than ``most``, if that is known.
+    """
     highs, columns, parts, sums = work[0], work[1], work[2], work[3]
-    high, low = NONE, f32(3e38)
-    for r in range(m):
-        row, most, least = s[r, :n], NONE, f32(3e38)
-        for k in range(n):
-            most = max(most, row[k])
-            least = min(least, row[k])
-        highs[r] = most
-        high, low = max(high, most), min(low, least if both else most)
+    high, low = most, -most
+    if not high - low < _APART:
+        high, low = NONE, f32(3e38)
+        for r in range(m):
+            row, top, least = s[r, :n], NONE, f32(3e38)
+            for k in range(n):
+                row[k] *= by
+                top = max(top, row[k])
+                least = min(least, row[k])
+            highs[r] = top
+            high, low = max(high, top), min(low, least if both else top)
+        by = f32(1)
     if high < FEW:
         return
     sums[:n] = 0
@@ -111,12 +122,12 @@ def log_sum(s, m, n, tops, totals, other_tops, other_totals, both, work):
             row, part = s[r, :n], f32(0)
             if both:
                 for k in range(n):
-                    e = elementary.exp(row[k] - high)
+                    e = elementary.exp(row[k] * by - high)
                     part += e
                     sums[k] += e
             else:
                 for k in range(n):
-                    part += elementary.exp(row[k] - high)
+                    part += elementary.exp(row[k] * by - high)
             parts[r] = part
         highs[:m] = high
         columns[:n] = high
@@ -127,9 +138,9 @@ def log_sum(s, m, n, tops, totals, other_tops, other_totals, both, work):
             for k in range(n):
                 columns[k] = max(columns[k], row[k])
         for r in range(m):
-            row, part, most = s[r, :n], f32(0), max(highs[r], FEW)
+            row, part, top = s[r, :n], f32(0), max(highs[r], FEW)
             for k in range(n):
-                part += elementary.exp(row[k] - most)
+                part += elementary.exp(row[k] - top)
             parts[r] = part if highs[r] > FEW else f32(0)
             if both:
                 for k in range(n):
@@ -152,10 +163,10 @@ def _merge(tops, totals, highs, parts, n):
 
 
 @jit
-def softmax_slopes(s, m, n, kind, scale, norm, w, across, v, work):
+def softmax_slopes(s, m, n, by, kind, scale, norm, w, across, v, work):
     """s_ij becomes w_i exp(s_ij - norm_i) + v_j exp(s_ij - across_j); 0 where it does not count.
 
-    For `ROOT` divided by the distance, and 0 where that is 0.
+    It is ``by`` times what stands there.  For `ROOT` divided by the distance; 0 where that is 0.
     """
     low, high = f32(3e38), NONE
     for r in range(m):
@@ -176,12 +187,13 @@ def softmax_slopes(s, m, n, kind, scale, norm, w, across, v, work):
         if high - low < _APART:  # exp(s - shift) (a_i + b_j)
             a = one * elementary.exp(shift - two)
             for k in range(n):
-                row[k] = elementary.exp(row[k] - shift) * (a + b[k])
+                g = elementary.exp(row[k] * by - shift) * (a + b[k])
+                row[k] = g if abs(g) > _TINY else f32(0)
         else:
             for k in range(n):
-                z = row[k]
+                z = row[k] * by
                 g = one * elementary.exp(z - two) + v[k] * elementary.exp(z - across[k])
-                row[k] = g if z > FEW else f32(0)
+                row[k] = g if z > FEW and abs(g) > _TINY else f32(0)
         if kind == ROOT:
             for k in range(n):
                 row[k] *= inverse[k]

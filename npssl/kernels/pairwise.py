@@ -11,6 +11,8 @@ calculation for softmax", arXiv:1805.02867); backward the slopes g, whose produc
 y are added to the gradients.  Extra memory: a tile a thread, and some numbers a row.
 """
 
+import math
+
 import numba
 import numpy as np
 from numba import boolean, float32, float64, int64, prange, types
@@ -24,6 +26,7 @@ __all__ = ["ALL", "DIFFERENT", "DOT", "OTHERS", "ROOT", "SAME", "SQUARE", "Pairs
 
 BLOCK = 192  # rows
 SOFTMAX, EXCESS = 0, 1  # rules
+f32, INF = np.float32, np.float32(np.inf)
 _given, _rows = unwritten(float32[:, ::1]), float32[:, ::1]
 _each, _held = unwritten(float32[::1]), float64[::1]
 _label, _bench = unwritten(int64[::1]), float32[:, :, ::1]
@@ -47,18 +50,26 @@ def _meeting(t, k, rows, columns, alone):
 def _tile(x, y, at, to, label, other, alone, block, kind, scale, which, t, k, packed, s):
     """Scores of the k-th meeting of round t: rows a to b, columns c to e, are they of two blocks?
 
-    No rows where nobody meets or nothing counts.
+    And what the numbers of a raw tile are to be multiplied by, else 1, and the largest size they
+    then may have.  No rows where nobody meets or nothing counts.
     """
     N, M = len(x), len(y)
     i, j = _meeting(t, k, (N + block - 1) // block, (M + block - 1) // block, alone)
     a, c = i * block, j * block
     b, e = min(a + block, N), min(c + block, M)
-    if i < 0 or not rules.scores(
+    if i < 0:
+        return 0, 0, 0, 0, False, f32(1), INF
+    counts, raw = rules.scores(
         x[a:b], y[c:e], at[a:b], to[c:e], label[a:b], other[c:e],
         kind, scale, which, i == j, packed, s,
-    ):  # fmt: skip
-        return 0, 0, 0, 0, False
-    return a, b, c, e, not alone or i != j
+    )  # fmt: skip
+    if not counts:
+        return 0, 0, 0, 0, False, f32(1), INF
+    both = not alone or i != j
+    if not raw:
+        return a, b, c, e, both, f32(1), INF
+    most = f32(abs(scale) * math.sqrt(at[a:b].max() * to[c:e].max()))  # |<x, y>| <= |x| |y|
+    return a, b, c, e, both, scale, most
 
 
 @jit(types.void(*_pairs, _held, _held, _held, _held), parallel=True)
@@ -72,7 +83,7 @@ def _sums(
         for p in prange(threads):
             s, packed, work = tiles[p], packs[p], works[p]
             for k in range(p, rows // 2 + 1 if alone else rows, threads):
-                a, b, c, e, both = _tile(
+                a, b, c, e, both, by, most = _tile(
                     x, y, at, to, label, other, alone, block, kind, scale, which, t, k, packed, s
                 )
                 if a == b:
@@ -82,7 +93,7 @@ def _sums(
                     first[a:b], second[a:b], other_first[c:e], other_second[c:e],
                 )  # fmt: skip
                 if rule == SOFTMAX:
-                    rules.log_sum(s, m, n, one, two, three, four, both, work)
+                    rules.log_sum(s, m, n, by, most, one, two, three, four, both, work)
                 else:
                     rules.excess(s, m, n, norm[a:b], across[c:e], one, two, three, four, both)
 
@@ -108,7 +119,7 @@ def _pull(
         for p in prange(threads):
             s, packed, work = tiles[p], packs[p], works[p]
             for k in range(p, rows // 2 + 1 if alone else rows, threads):
-                a, b, c, e, both = _tile(
+                a, b, c, e, both, by, _most = _tile(
                     x, y, at, to, label, other, alone, block, kind, scale, which, t, k, packed, s
                 )
                 if a == b:
@@ -116,7 +127,7 @@ def _pull(
                 m, n = b - a, e - c
                 if rule == SOFTMAX:
                     rules.softmax_slopes(
-                        s, m, n, kind, scale, norm[a:b], w[a:b], across[c:e], v[c:e], work
+                        s, m, n, by, kind, scale, norm[a:b], w[a:b], across[c:e], v[c:e], work
                     )
                 else:
                     rules.excess_slopes(s, m, n, norm[a:b], across[c:e], w[a])
@@ -140,8 +151,8 @@ class Pairs:
         y = x if self.alone else y
         label = np.zeros(len(x), np.int64) if label is None else label
         other = label if self.alone else np.zeros(len(y), np.int64)
-        at = _lengths(x) if kind != DOT else np.zeros(len(x), np.float32)
-        to = at if self.alone else _lengths(y) if kind != DOT else np.zeros(len(y), np.float32)
+        at = _lengths(x)
+        to = at if self.alone else _lengths(y)
         self.x, self.y, self.kind, self.scale, self.block = x, y, kind, float(scale), block
         self.given = x, y, at, to, label, other, self.alone, block, kind, self.scale
 
