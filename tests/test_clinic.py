@@ -295,7 +295,7 @@ def test_mutants_by_machine_are_seen(bench, op):
 
     for m in list(mutants.mutants(op))[::6]:
         mutant = m.function
-        point = bench.example(op, mutant, range(40))
+        point = bench.example(op, mutant, 0, draws=50)
         if point is not None:
             with np.errstate(all="ignore"):
                 report = diagnose(mutant, *point[0], **point[1])
@@ -307,8 +307,9 @@ def test_mutants_differ_and_sets_share_none(bench):
 
     every = [m for op in CASES for m in mutants.mutants(op)]
     assert len(every) >= 200
-    assert 100 <= sum(m.measuring for m in every) <= len(every) / 2
-    assert not any(m.measuring for m in every if m.op in mutants.FIRST)
+    last = [m for m in every if m.measuring]
+    assert 150 <= len(last) <= len(every) / 2
+    assert len({m.op for m in last}) >= 40 and {m.kind for m in last}.isdisjoint(mutants.NAMES)
 
 
 @given(data=st.data())
