@@ -28,12 +28,14 @@ FACTOR = {"factor", "scale", "activation", "weight", "mask", "term", "train or e
 FACTOR |= {"noise", "option", "offset", "not linear"}
 TERM = {"term", "activation", "residual branch", "factor", "no gradient", "offset", "option"}
 TERM |= {"tied weight"}  # a term, of an argument that has several
+# "scale": of two equal terms one is half of the whole, and a function of one number is a number;
+# "not linear": the other array holds dy, which is then there twice
 NAMES = {
     "factor dropped": FACTOR,
     "divided, not multiplied": FACTOR,
     "denominator dropped": FACTOR,
     "constant changed": {"scale", "term", "factor", "activation", "weight", "option", "epsilon"},
-    "term dropped": TERM,
+    "term dropped": TERM | {"scale"},
     "sign of a term": TERM | {"scale"},
     "sign of the result": {"scale"},
     "transpose dropped": {"axes"},
@@ -46,8 +48,10 @@ NAMES = {
     "written, not added": {"repeated ids"},
     "statement dropped": {"term", "scale", "no gradient", "factor", "mask"},
     "where exchanged": {"activation", "mask", "weight", "part", "no gradient", "factor", "term"},
-    "function dropped": {"activation", "factor", "term"},
-    "other array": {"activation", "factor", "weight", "axes", "argument order", "term"},
+    "function dropped": {"activation", "factor", "term", "scale"},
+    "other array": {
+        *("activation", "factor", "weight", "axes", "argument order", "term", "not linear")
+    },
 }
 
 

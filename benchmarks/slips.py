@@ -27,7 +27,10 @@ NAMES = {
     "round forgotten": {"part", "term", "no gradient", "tied weight", "axes"},
     "rounds in the other order": {"axes", "term", "different functions"},
     "other half": {"axes", "part", "term", "factor", "argument order", "no gradient"},
-    "comparison turned round": {"activation", "mask", "weight", "part", "factor", "term"},
+    # "no gradient": a guard that is turned round shuts everything
+    "comparison turned round": {
+        *("activation", "mask", "weight", "part", "factor", "term", "no gradient")
+    },
     "exponent dropped": {"factor", "term", "activation", "option"},
     "dy for what became of it": PLAIN | {"residual branch", "sum", "axes"},
     "result detached": {"no gradient"},

@@ -54,7 +54,7 @@ def bends(step, scene):
                 for axis in range(4)
             },
         }
-    if step.operands == 1 and (op in UNARY or op.endswith("()")):
+    if unary(step):
         return {
             "times the output and 1 + output": lambda k, p, t, y: t * y.real * (1 + y.real),
             "times the output and 1 - output": lambda k, p, t, y: t * y.real * (1 - y.real),
@@ -70,13 +70,18 @@ def bends(step, scene):
             "times minus the output squared": lambda k, p, t, y: -t * y.real**2,
             "times the output divided by 1 - output": lambda k, p, t, y: t * y.real / (1 - y.real),
             "times 1 - output divided by the output": lambda k, p, t, y: t * (1 - y.real) / y.real,
-            **_at_the_output(op),
+            **_by_its_slope(op),
         }
     return {}
 
 
 UNARY = {"exp", "log", "tanh", "sqrt", "square", "log1p", "expm1", "sin", "cos", "arctan"}
 UNARY |= {"reciprocal", "sinh", "cosh", "log2", "exp2"}
+
+
+def unary(step):
+    """Is it a function of one array, entry by entry as far as we know?"""
+    return step.operands == 1 and (step.op in UNARY or step.op.endswith("()"))
 
 
 def _whole(tangent, y, like):
@@ -90,11 +95,15 @@ def _over(tangent, y, axis):
     return tangent.sum(axis, keepdims=True) + np.zeros(y.shape)
 
 
-def _at_the_output(op):
+def _by_its_slope(op):
     if op not in UNARY:
         return {}
     slope = lambda x: getattr(np, op)(x + 1e-30j).imag / 1e-30
-    return {"at the output instead of the input": lambda k, p, t, y: t * slope(y.real)}
+    return {
+        "at the output instead of the input": lambda k, p, t, y: t * slope(y.real),
+        "divided by its derivative": lambda k, p, t, y: t / slope(p[0]),
+        "times its derivative squared": lambda k, p, t, y: t * slope(p[0]) ** 2,
+    }
 
 
 def _written(k, plain, tangent, y):

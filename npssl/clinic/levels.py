@@ -13,12 +13,16 @@ def levels(tape):
     shown: dict = {}
     for k, s in enumerate(tape.steps):
         sites.setdefault((s.site, s.op, s.operand), []).append(k)
+        if s.picks:  # rows that are picked twice by the same ids are written to in one line
+            sites.setdefault((s.direct, s.shape, s.picks), []).append(k)
         shown[k] = s
     for call in tape.calls.values():
         if call.first < call.last and call.given == call.returned:
             span = call.first, call.last
             sites.setdefault((call.site, call.name), []).append(span)
-            shown[span] = Step(f"{call.name}()", 0, 1, call.place, False, call.first)
+            shown[span] = Step(
+                f"{call.name}()", 0, 1, call.place, False, call.first, (), call.given
+            )
     times = [len(cuts) for cuts in sites.values() if len(cuts) > 1]
     rounds = max(set(times), key=times.count) if times else 1
     grouped: list[list[tuple]] = [[tuple(cuts) for cuts in sites.values()], [], [], []]

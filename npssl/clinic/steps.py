@@ -7,7 +7,7 @@ import numpy as np
 
 from npssl.check.contract import peak
 from npssl.check.slopes import COMPLEX
-from npssl.clinic.bends import bends
+from npssl.clinic.bends import bends, unary
 from npssl.clinic.causes import Cause
 from npssl.clinic.levels import levels
 from npssl.clinic.numbers import spell
@@ -50,12 +50,15 @@ def steps(scene, i):
 def _causes(view, name, seen, cut, s, parts):
     """What is said if the steps ``cut`` are wrong, all in the same way."""
     n = view.first
-    kept: dict[int, np.ndarray] = {}
+    kept: dict[int, np.ndarray | None] = {}
+
+    def slopes(n):
+        if n not in kept:
+            kept[n] = view.slopes(n, cut)
+        return kept[n]
 
     def rest(n):
-        if n not in kept:
-            kept[n] = view.run(n, cut)
-        return kept[n]
+        return None if slopes(n) is None else view.scene.D @ slopes(n)
 
     if rest(n) is None:
         return
@@ -81,6 +84,20 @@ def _causes(view, name, seen, cut, s, parts):
 
             if view.same(again):
                 yield from _term(view.scene, name, s, times - 1, not one)
+        for what, D in view.weighted if one else ():
+            c = view.fit(
+                lambda n: None if rest(n) is None else view.claimed[:, :n] - rest(n),
+                lambda n, D=D: D @ (view.right[:, :n] - slopes(n)),
+            )
+            if c is not None and abs(c - 1) < 1e-6:
+                told = f"the term of d{name} that comes through {_which(s)} is taken {what}"
+                yield Cause("factor", (name,), told, cost=2.4, place=s.place, key=(s.place, what))
+    if len(s.shape) > 1 and s.shape[-1] == s.shape[-2] > 1 and one:
+        if view.same(lambda n: view.run(n, cut, None, lambda t: t.swapaxes(-1, -2))):
+            told = f"what comes back to {_which(s)} is transposed: d{name} is right for it"
+            yield Cause(
+                "axes", (name,), told, cost=2.3, place=s.place, key=(s.place, s.op, "turned")
+            )
     for what, bend in bends(s, view.scene).items() if one else ():
 
         def bent(n, bend=bend):
@@ -90,6 +107,36 @@ def _causes(view, name, seen, cut, s, parts):
         c = view.fit(lambda n: None if rest(n) is None else view.claimed[:, :n] - rest(n), bent)
         if c is not None and abs(c) > 1e-9:
             yield _bent(view.scene, name, s, what, c)
+            return
+    if one and unary(s):
+        yield from _polynomial(view, name, cut, s, rest)
+
+
+def _polynomial(view, name, cut, s, rest):
+    """The local derivative as a polynomial in the step's output, or in its input."""
+    for whose, at in (("output", lambda p, y: y.real), ("input", lambda p, y: p[0])):
+        powers = [lambda k, p, t, y, d=d, at=at: t * at(p, y) ** d for d in range(3)]
+        for n in (view.first, len(view.V)):
+            terms = [view.run(n, cut, bend) for bend in powers]
+            if any(t is None for t in terms) or rest(n) is None:
+                break
+            A = np.stack([(t - rest(n)).ravel() for t in terms], 1)
+            c = np.linalg.lstsq(A, (view.claimed[:, :n] - rest(n)).ravel(), rcond=1e-9)[0]
+            if not view.close(view.claimed[:, :n] - rest(n) - (A @ c).reshape(-1, n)):
+                break
+        else:
+            plain = np.allclose(4 * c, np.round(4 * c), 0, 1e-5)
+            some = " + ".join(f"{v:.6g} {whose}^{d}" for d, v in enumerate(c) if abs(v) > 1e-7)
+            told = f"d{name} goes back through {_which(s)} with the derivative {some}"
+            yield Cause(
+                "activation",
+                (name,),
+                told,
+                cost=2.45 if plain else 3.0,
+                place=s.place,
+                key=(s.place, s.op, "polynomial", whose),
+            )
+            return
 
 
 def _which(s):
