@@ -7,9 +7,14 @@ def _partner(k, plain):
     return plain[1 - k]
 
 
-def bends(step, scene):
-    """name -> tangent of the output, for mistakes that people make at this kind of step."""
+def bends(step, scene, picks=()):
+    """name -> tangent of the output, for mistakes that people make at this kind of step.
+
+    ``picks`` are the entries that each of several indexings picks, which are bent together.
+    """
     op, k = step.op, step.operand
+    if op == "indexing" and len(picks) > 1:
+        return {"writing over what came back to the same rows before": _written_over(picks[0])}
     if op == "indexing":
         return {"writing into rows that are asked for twice, not adding to them": _written}
     if op == "multiply":
@@ -58,6 +63,10 @@ def bends(step, scene):
         return {
             "times the output and 1 + output": lambda k, p, t, y: t * y.real * (1 + y.real),
             "times the output and 1 - output": lambda k, p, t, y: t * y.real * (1 - y.real),
+            "times the output and 1 - twice the output": lambda k, p, t, y: (
+                t * y.real * (1 - 2 * y.real)
+            ),
+            "times 1 - twice the output squared": lambda k, p, t, y: t * (1 - 2 * y.real**2),
             "as if it were the identity": lambda k, p, t, y: t,
             "times the output": lambda k, p, t, y: t * y.real,
             "times the input": lambda k, p, t, y: t * p[0],
@@ -115,6 +124,19 @@ def _written(k, plain, tangent, y):
     kept = np.zeros(picked.size)
     kept[last] = tangent.ravel()[picked[last]]
     return kept.reshape(y.shape)
+
+
+def _written_over(ids):
+    """What another indexing brings back to entries that ``ids`` pick is lost; see `_written`."""
+
+    def bend(k, plain, tangent, y):
+        picked = plain[1].real.astype(int)
+        if picked.size == ids.size and (picked.ravel() == ids).all():
+            once = len(np.unique(ids)) == ids.size
+            return tangent.ravel()[ids].reshape(y.shape) if once else _written(k, plain, tangent, y)
+        return np.where(np.isin(picked, ids), 0, tangent.ravel()[picked])
+
+    return bend
 
 
 def _instead(q):

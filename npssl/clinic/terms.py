@@ -26,6 +26,10 @@ def offset(scene, i):
     c = ratio(still, scene.arrays[i])  # any single number is a multiple of another
     decay = still.size > 1 and peak(still - c * scene.arrays[i]) <= 1e-9 * peak(still)
     told = spell(c, scene) if decay else []
+    rest = claimed - still - scene.truth[i]
+    if peak(claimed - claimed[0]) > 1e-9 * peak(claimed) and peak(rest) > 1e-9 * scene.scale(i):
+        told = f"a term of d{name} has lost dy: something else stands in its place"
+        yield Cause("term", (name,), told, cost=0.75, key=("lost dy",))
     yield Cause(
         "weight decay" if decay else "offset",
         (name,),
