@@ -198,7 +198,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sets", nargs="*", choices=SETS, default=list(SETS))
     parser.add_argument("--correct", type=int, default=10_000, help="checks of right gradients")
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="of the processor, for the checks")
+    parser.add_argument(
+        "--minutes", type=float, default=float("inf"), help="of the processor, for the checks"
+    )
     parser.add_argument("--every", type=int, default=1, help="only every k-th mutant of an op")
     parser.add_argument("--ops", nargs="+", default=(), help="mutants of these ops only")
     parser.add_argument("--kinds", nargs="+", default=(), help="of these mutation operators only")

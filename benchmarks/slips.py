@@ -1,8 +1,8 @@
 """More mutation operators: slips of the hand that the first ones (`mutants.py`) do not make.
 
-Written down before the last round of work on the catalogue and first run after it.  Half of what
-they make, drawn by a salted hash of its text, is the measuring set; the other half is in reserve
-for the next one and is run by nothing.
+Written down before the last round of work on the catalogue.  Half of what they make, drawn by a
+salted hash of its text, is the measuring set, first run after that round; the other half is of
+the tuning set.
 """
 
 import ast
@@ -38,7 +38,7 @@ NAMES = {
 
 
 def measures(text):
-    """Is a mutant with this text of the measuring set, and not of the reserve?"""
+    """Is a mutant with this text of the measuring set?"""
     return hashlib.sha256(f"{SALT} {text}".encode()).digest()[0] % 2 == 1
 
 

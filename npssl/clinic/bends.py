@@ -24,6 +24,8 @@ def bends(step, scene, picks=()):
             "divided by the other factor": lambda k, p, t, y: t / _partner(k, p),
             "times the product instead of the other factor": lambda k, p, t, y: t * y.real,
             "times the other factor squared": lambda k, p, t, y: t * _partner(k, p) ** 2,
+            "times 1 + z for a factor 1 - z": lambda k, p, t, y: t * (2 - _partner(k, p)),
+            "times 1 - 2 z for a factor 1 - z": lambda k, p, t, y: t * (2 * _partner(k, p) - 1),
         }
     if op == "matmul":
         return {

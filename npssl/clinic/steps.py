@@ -110,6 +110,8 @@ def _causes(view, name, seen, cut, s, parts):
         if c is not None and abs(c) > 1e-9:
             yield _bent(view.scene, name, s, what, c)
             return
+    if called and s.shape and s.shape[-1] % 2 == 0:
+        yield from _half(view, name, cut, s)
     if one and unary(s):
         yield from _polynomial(view, name, cut, s, rest)
 
@@ -119,6 +121,18 @@ def _picks(seen, cut):
     if isinstance(cut[0], tuple) or not all(seen[k].picks for k in cut):
         return []
     return [np.frombuffer(p, int) for p in dict.fromkeys(seen[k].picks for k in cut)]
+
+
+def _half(view, name, cut, s):
+    """A function of two gates at once, of which one has a wrong derivative."""
+    half = s.shape[-1] // 2
+    for which, part in (("first", slice(half)), ("second", slice(half, None))):
+        for what, bend in bends(s, view.scene).items():
+            if view.same(lambda n, bend=bend, part=part: view.run(n, cut, bend, 0.0, part)):
+                told = f"d{name} goes back through the {which} half of {_which(s)} {what}"
+                key = s.place, s.op, which, what
+                yield Cause("activation", (name,), told, cost=2.45, place=s.place, key=key)
+                return
 
 
 def _polynomial(view, name, cut, s, rest):

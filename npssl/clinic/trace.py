@@ -49,13 +49,14 @@ class Call:
 class Tape:
     """What is seen and done on one run."""
 
-    def __init__(self, cut=(), bend=None, times=0.0):
+    def __init__(self, cut=(), bend=None, times=0.0, part=None):
         # a cut is the number of a step, or (first, last) operation of a call; ``times`` is what
-        # is left of the tangent there, or a function that rearranges it
+        # is left of the tangent there, or a function that rearranges it; ``part`` of the last
+        # axis of what a call returns is all that is bent
         self.cut, self.bend = frozenset(c for c in cut if not isinstance(c, tuple)), bend
         spans = [c for c in cut if isinstance(c, tuple)]
         self.entered, self.left = {first for first, _ in spans}, {last for _, last in spans}
-        self.recording, self.entry, self.times = not cut, None, times
+        self.recording, self.entry, self.times, self.part = not cut, None, times, part
         self.steps: list[Step] = []
         self.calls: dict[int, Call] = {}
         self.complex_arrays: list[tuple[str, np.ndarray]] = []
@@ -109,10 +110,13 @@ class Tape:
             values = [np.real(p) for p in plain]
             out = out + 1j * self.bend(here, values, plain[here].imag, out)
         if self.operations in self.left:
-            x, self.entry = self.entry, None
+            x, self.entry, right = self.entry, None, out
             out = out.real + 1j * self._left_of(out.imag)
             if self.bend is not None:
                 out = out + 1j * self.bend(0, [x.real], x.imag, out)
+            if self.part is not None:
+                right[..., self.part] = out[..., self.part]
+                out = right
         if self.recording and isinstance(out, np.ndarray) and out.dtype.kind in "fc":
             self.complex_arrays.append((f"{name} ({_place(frames)})", out.copy()))
             self._remember_calls(frames, plain, out)

@@ -36,18 +36,18 @@ class View:
             return None
         return tape
 
-    def run(self, n, cut, bend=None, times=0.0):
+    def run(self, n, cut, bend=None, times=0.0, part=None):
         """The gradient along the first n directions with some steps cut or bent; or None."""
-        slopes = self.slopes(n, cut, bend, times)
+        slopes = self.slopes(n, cut, bend, times, part)
         return None if slopes is None else self.scene.D @ slopes
 
-    def slopes(self, n, cut, bend=None, times=0.0):
+    def slopes(self, n, cut, bend=None, times=0.0, part=None):
         """The outputs' slopes along the first n directions, likewise: (outputs, n)."""
         rows = []
         try:
             with np.errstate(all="ignore"):
                 for v in self.V[:n]:
-                    outs = self.scene.follow(self.i, Tape(cut, bend, times), self._moved(v))
+                    outs = self.scene.follow(self.i, Tape(cut, bend, times, part), self._moved(v))
                     rows.append(self.scene.flat(outs).imag / STEP)
         except Exception:  # what was tried does not fit there
             return None
