@@ -21,15 +21,15 @@ def offset(scene, i):
     guess = scene.truth[i] + still
     claimed = scene.claimed[i]
     if peak(claimed - claimed[0]) <= 1e-9 * peak(claimed):
-        told = f"d{name} is the same for every dy: dy itself is not in it"
-        yield Cause("factor", (name,), told, cost=0.65, key=("no dy",))
+        lost = f"d{name} is the same for every dy: dy itself is not in it"
+        yield Cause("factor", (name,), lost, cost=0.65, key=("no dy",))
     c = ratio(still, scene.arrays[i])  # any single number is a multiple of another
     decay = still.size > 1 and peak(still - c * scene.arrays[i]) <= 1e-9 * peak(still)
     told = spell(c, scene) if decay else []
     rest = claimed - still - scene.truth[i]
     if peak(claimed - claimed[0]) > 1e-9 * peak(claimed) and peak(rest) > 1e-9 * scene.scale(i):
-        told = f"a term of d{name} has lost dy: something else stands in its place"
-        yield Cause("term", (name,), told, cost=0.75, key=("lost dy",))
+        lost = f"a term of d{name} has lost dy: something else stands in its place"
+        yield Cause("term", (name,), lost, cost=0.75, key=("lost dy",))
     yield Cause(
         "weight decay" if decay else "offset",
         (name,),
