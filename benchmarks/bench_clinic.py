@@ -2,7 +2,7 @@
 
     python benchmarks/bench_clinic.py                        both sets, 10,000 correct checks
     python benchmarks/bench_clinic.py --sets measuring --correct 0
-    python benchmarks/bench_clinic.py --sets --correct 1000000             20 minutes
+    python benchmarks/bench_clinic.py --sets --correct 1000000             about 15 minutes
     python benchmarks/bench_clinic.py --sets --correct 1000000 --minutes 5
 
 Mutants are made by machine from the backward passes of the house (`mutants.py`, `slips.py`), and
