@@ -7,9 +7,14 @@ def _partner(k, plain):
     return plain[1 - k]
 
 
-def bends(step, scene):
-    """name -> tangent of the output, for mistakes that people make at this kind of step."""
+def bends(step, scene, picks=()):
+    """name -> tangent of the output, for mistakes that people make at this kind of step.
+
+    ``picks`` are the entries that each of several indexings picks, which are bent together.
+    """
     op, k = step.op, step.operand
+    if op == "indexing" and len(picks) > 1:
+        return {"writing over what came back to the same rows before": _written_over(picks[0])}
     if op == "indexing":
         return {"writing into rows that are asked for twice, not adding to them": _written}
     if op == "multiply":
@@ -19,6 +24,8 @@ def bends(step, scene):
             "divided by the other factor": lambda k, p, t, y: t / _partner(k, p),
             "times the product instead of the other factor": lambda k, p, t, y: t * y.real,
             "times the other factor squared": lambda k, p, t, y: t * _partner(k, p) ** 2,
+            "times 1 + z for a factor 1 - z": lambda k, p, t, y: t * (2 - _partner(k, p)),
+            "times 1 - 2 z for a factor 1 - z": lambda k, p, t, y: t * (2 * _partner(k, p) - 1),
         }
     if op == "matmul":
         return {
@@ -54,10 +61,14 @@ def bends(step, scene):
                 for axis in range(4)
             },
         }
-    if step.operands == 1 and (op in UNARY or op.endswith("()")):
+    if unary(step):
         return {
             "times the output and 1 + output": lambda k, p, t, y: t * y.real * (1 + y.real),
             "times the output and 1 - output": lambda k, p, t, y: t * y.real * (1 - y.real),
+            "times the output and 1 - twice the output": lambda k, p, t, y: (
+                t * y.real * (1 - 2 * y.real)
+            ),
+            "times 1 - twice the output squared": lambda k, p, t, y: t * (1 - 2 * y.real**2),
             "as if it were the identity": lambda k, p, t, y: t,
             "times the output": lambda k, p, t, y: t * y.real,
             "times the input": lambda k, p, t, y: t * p[0],
@@ -70,13 +81,18 @@ def bends(step, scene):
             "times minus the output squared": lambda k, p, t, y: -t * y.real**2,
             "times the output divided by 1 - output": lambda k, p, t, y: t * y.real / (1 - y.real),
             "times 1 - output divided by the output": lambda k, p, t, y: t * (1 - y.real) / y.real,
-            **_at_the_output(op),
+            **_by_its_slope(op),
         }
     return {}
 
 
 UNARY = {"exp", "log", "tanh", "sqrt", "square", "log1p", "expm1", "sin", "cos", "arctan"}
 UNARY |= {"reciprocal", "sinh", "cosh", "log2", "exp2"}
+
+
+def unary(step):
+    """Is it a function of one array, entry by entry as far as we know?"""
+    return step.operands == 1 and (step.op in UNARY or step.op.endswith("()"))
 
 
 def _whole(tangent, y, like):
@@ -90,11 +106,15 @@ def _over(tangent, y, axis):
     return tangent.sum(axis, keepdims=True) + np.zeros(y.shape)
 
 
-def _at_the_output(op):
+def _by_its_slope(op):
     if op not in UNARY:
         return {}
     slope = lambda x: getattr(np, op)(x + 1e-30j).imag / 1e-30
-    return {"at the output instead of the input": lambda k, p, t, y: t * slope(y.real)}
+    return {
+        "at the output instead of the input": lambda k, p, t, y: t * slope(y.real),
+        "divided by its derivative": lambda k, p, t, y: t / slope(p[0]),
+        "times its derivative squared": lambda k, p, t, y: t * slope(p[0]) ** 2,
+    }
 
 
 def _written(k, plain, tangent, y):
@@ -106,6 +126,19 @@ def _written(k, plain, tangent, y):
     kept = np.zeros(picked.size)
     kept[last] = tangent.ravel()[picked[last]]
     return kept.reshape(y.shape)
+
+
+def _written_over(ids):
+    """What another indexing brings back to entries that ``ids`` pick is lost; see `_written`."""
+
+    def bend(k, plain, tangent, y):
+        picked = plain[1].real.astype(int)
+        if picked.size == ids.size and (picked.ravel() == ids).all():
+            once = len(np.unique(ids)) == ids.size
+            return tangent.ravel()[ids].reshape(y.shape) if once else _written(k, plain, tangent, y)
+        return np.where(np.isin(picked, ids), 0, tangent.ravel()[picked])
+
+    return bend
 
 
 def _instead(q):

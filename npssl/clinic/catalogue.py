@@ -31,6 +31,7 @@ QUICK = (
     factors.known_factor,
     factors.weight,
     terms.known_gap,
+    terms.product_gap,
     terms.shape_of_gap,
 )
 SECONDS = 15.0  # of the processor, after which no further hypothesis is begun
@@ -76,6 +77,9 @@ def nothing_fits(scene, i):
     if 2 <= a.size <= 40:
         try:
             H = _derivative_of_claim(scene, i)
+            if a.size > 2 and scene.m == 1 and _apart(scene, i, H):
+                told = "the slope at each entry depends on that entry alone, and is the wrong one"
+                return Cause("activation", (name,), f"d{name}: {told}", cost=3.5)
             odd = peak(H - H.T) / (peak(H) or 1)
             told += (
                 ", but it is the gradient of some function: forward and backward describe two "
@@ -86,6 +90,17 @@ def nothing_fits(scene, i):
         except Exception:  # the backward does not like to be moved
             pass
     return Cause("different functions", (name,), f"d{name}: {told}", 0.0, False, 9.0)
+
+
+def _apart(scene, i, H):
+    """Is the loss a sum over entries, by what was claimed (derivative H) and in truth?"""
+    if peak(H - np.diag(np.diag(H))) > 1e-6 * peak(H):
+        return False
+    moved = scene.arrays[i].copy()
+    moved.reshape(-1)[::2] += 0.05
+    arrays = [moved if j == i else b for j, b in enumerate(scene.arrays)]
+    there, here = scene.jacobian_of(i, arrays=arrays), scene.jacobian[i]
+    return peak((there - here)[:, 1::2]) <= 1e-9 * peak(here)
 
 
 def _derivative_of_claim(scene, i):

@@ -17,7 +17,7 @@ def _same(a, b, near):
 def _known(scene):
     yield -1.0, "the sign", 0.0
     yield 2.0, "2: a factor 2 too many, as from a square", 0.1
-    yield 0.5, "1/2: a factor 2 is missing, as from a square", 0.1
+    yield 0.5, "1/2: a factor 2 is missing, as from a square, or one of two equal terms", 0.1
     yield -2.0, "-2", 0.3
     yield -0.5, "-1/2", 0.3
     yield from ((float(k), str(k), 0.6) for k in (3, 4, -3, -4))

@@ -19,7 +19,7 @@ def part(scene, i):
     name, bad = scene.names[i], bad_entries(scene, i)
     if bad.all() or not bad.any():
         return
-    place, picked = _slab(bad)
+    place, picked = slab(bad)
     c = ratio(scene.claimed[i][:, bad], scene.truth[i][:, bad])
     guess = scene.truth[i].copy()
     guess[:, bad] *= c
@@ -44,7 +44,7 @@ def part(scene, i):
     )
 
 
-def _slab(bad):
+def slab(bad):
     """The axis and indices that hold all that is wrong, and whether they are all wrong."""
     best = None
     for axis in range(bad.ndim):

@@ -6,6 +6,7 @@ import numpy as np
 
 from npssl.check.contract import peak
 from npssl.clinic.causes import Cause
+from npssl.clinic.places import slab
 from npssl.clinic.subject import ClinicError
 from npssl.clinic.wholes import ratio, rearranged
 
@@ -164,16 +165,18 @@ def memory(scene):
     first = [_array(g) for g in back(dys[0])]
     kept = [g.copy() for g in first]
     second = [_array(g) for g in back(dys[0])]
-    for name, a, b, c in zip(scene.names, kept, second, first):
+    for i, (name, a, b, c) in enumerate(zip(scene.names, kept, second, first)):
         if a.shape != b.shape or a.tobytes() != b.tobytes():
             again = [_array(g) for g in scene.subject(*scene.arrays)[1](dys[0])]
             fresh = any(x.tobytes() != z.tobytes() for x, z in zip(kept, again))
             if fresh:
+                yield from _unset(scene, i, [a, b, again[i]])
                 yield Cause(
                     "noise",
                     (name,),
                     f"d{name}: the backward called twice on fresh forwards gives two gradients: "
-                    "it draws noise of its own, or keeps something from call to call",
+                    "it draws noise of its own, keeps something from call to call, or leaves "
+                    "entries of an empty array unset",
                     cost=0.3,
                 )
             else:
@@ -227,6 +230,23 @@ def memory(scene):
                 f"by {gap:.3g} (a square, a sign or a norm of dy; dy used twice)",
                 cost=1.4,
             )
+
+
+def _unset(scene, i, calls):
+    """Only some entries change from call to call, and all others are right?"""
+    name, same = scene.names[i], np.logical_and.reduce([c == calls[0] for c in calls])
+    if i in scene.misshapen or same.all() or not same.any():
+        return
+    if peak((calls[0] - scene.truth[i][0])[same]) <= scene.bar * scene.scale(i):
+        place, _ = slab(~same)
+        yield Cause(
+            "part",
+            (name,),
+            f"d{name}: {(~same).sum()} of {same.size} entries change from call to call, all at "
+            f"{place}, and the others are right: they are never written (numpy.empty)",
+            cost=0.25,
+            place=place,
+        )
 
 
 def _array(g):

@@ -19,9 +19,17 @@ def offset(scene, i):
     if still.shape != scene.arrays[i].shape or peak(still) <= 1e-10 * scene.scale(i):
         return
     guess = scene.truth[i] + still
-    c = ratio(still, scene.arrays[i])
-    decay = peak(still - c * scene.arrays[i]) <= 1e-9 * peak(still)
+    claimed = scene.claimed[i]
+    if peak(claimed - claimed[0]) <= 1e-9 * peak(claimed):
+        lost = f"d{name} is the same for every dy: dy itself is not in it"
+        yield Cause("factor", (name,), lost, cost=0.65, key=("no dy",))
+    c = ratio(still, scene.arrays[i])  # any single number is a multiple of another
+    decay = still.size > 1 and peak(still - c * scene.arrays[i]) <= 1e-9 * peak(still)
     told = spell(c, scene) if decay else []
+    rest = claimed - still - scene.truth[i]
+    if peak(claimed - claimed[0]) > 1e-9 * peak(claimed) and peak(rest) > 1e-9 * scene.scale(i):
+        lost = f"a term of d{name} has lost dy: something else stands in its place"
+        yield Cause("term", (name,), lost, cost=0.75, key=("lost dy",))
     yield Cause(
         "weight decay" if decay else "offset",
         (name,),
@@ -88,6 +96,49 @@ def known_gap(scene, i):
                 key=(label,),
             )
             return
+
+
+def product_gap(scene, i):
+    """What is missing or too much is a product of dy and a matrix that was at hand."""
+    name, gap = scene.names[i], scene.claimed[i] - scene.truth[i]
+    if len(scene.shapes) != 1 or len(scene.shapes[0]) < 2 or gap.ndim < 3:
+        return
+    dy = scene.D.reshape(-1, *scene.shapes[0])
+    for label, q in scene.known():
+        for what, product in _products(dy, label, q):
+            if product.shape != gap.shape:
+                continue
+            c = ratio(gap, product)
+            if c and scene.exact(i, scene.truth[i] + c * product):
+                told = f"what is wrong in d{name} is {c:.9g} times {what}"
+                told += f": a term that is {'missing' if c < 0 else 'too much'}, or has another "
+                told += "factor or sign"
+                yield Cause("term", (name,), told, cost=2.4, value=c, key=(what,))
+                return
+            if product.shape[-1] != product.shape[-2]:
+                continue
+            moved = product.swapaxes(-1, -2) - product
+            c = ratio(gap, moved)
+            if c and scene.exact(i, scene.truth[i] + c * moved):
+                told = f"the term {c:.9g} times {what} of d{name} is transposed"
+                yield Cause("axes", (name,), told, cost=2.3, value=c, key=(what,))
+                return
+
+
+def _products(dy, label, q):
+    """(what, dy times q in each way that fits)"""
+    if q.ndim < 2:
+        return
+    for left, a in (("dy", dy), ("dy.T", dy.swapaxes(-1, -2))):
+        tries = {f"{label} * sum({left})": (np.multiply, q, a.sum(-1, keepdims=True))}
+        for right, b in ((label, q), (f"{label}.T", q.swapaxes(-1, -2))):
+            tries[f"{left} @ {right}"] = np.matmul, a, b
+            tries[f"{right} @ {left}"] = np.matmul, b, a
+        for what, (times, one, two) in tries.items():
+            try:
+                yield what, times(one, two)
+            except ValueError:  # it does not fit
+                continue
 
 
 def shape_of_gap(scene, i):

@@ -28,6 +28,8 @@ class Step:
     direct: bool  # the operand is the argument itself, or a view of it
     operation: int  # steps of one operation have the same number
     site: tuple = ()  # where in the code, and from where that was called
+    shape: tuple = ()  # of the operand
+    picks: bytes = b""  # of an indexing: which entries
 
 
 @dataclass
@@ -47,13 +49,14 @@ class Call:
 class Tape:
     """What is seen and done on one run."""
 
-    def __init__(self, cut=(), bend=None, times=0.0):
+    def __init__(self, cut=(), bend=None, times=0.0, part=None):
         # a cut is the number of a step, or (first, last) operation of a call; ``times`` is what
-        # is left of the tangent there
+        # is left of the tangent there, or a function that rearranges it; ``part`` of the last
+        # axis of what a call returns is all that is bent
         self.cut, self.bend = frozenset(c for c in cut if not isinstance(c, tuple)), bend
         spans = [c for c in cut if isinstance(c, tuple)]
         self.entered, self.left = {first for first, _ in spans}, {last for _, last in spans}
-        self.recording, self.entry, self.times = not cut, None, times
+        self.recording, self.entry, self.times, self.part = not cut, None, times, part
         self.steps: list[Step] = []
         self.calls: dict[int, Call] = {}
         self.complex_arrays: list[tuple[str, np.ndarray]] = []
@@ -93,10 +96,12 @@ class Tape:
                             direct,
                             self.operations,
                             tuple((id(f.f_code), f.f_lasti) for f in frames),
+                            np.shape(plain[k]),
+                            np.asarray(plain[1]).tobytes() if name == "indexing" else b"",
                         )
                     )
                 if self.count in self.cut:
-                    given[k], here = plain[k].real + 1j * self.times * plain[k].imag, k
+                    given[k], here = plain[k].real + 1j * self._left_of(plain[k].imag), k
                 if self.operations in self.entered and (k == 0 or self.entry is None):
                     self.entry = plain[k]
                 self.count += 1
@@ -105,15 +110,21 @@ class Tape:
             values = [np.real(p) for p in plain]
             out = out + 1j * self.bend(here, values, plain[here].imag, out)
         if self.operations in self.left:
-            x, self.entry = self.entry, None
-            out = out.real + 1j * self.times * out.imag
+            x, self.entry, right = self.entry, None, out
+            out = out.real + 1j * self._left_of(out.imag)
             if self.bend is not None:
                 out = out + 1j * self.bend(0, [x.real], x.imag, out)
+            if self.part is not None:
+                right[..., self.part] = out[..., self.part]
+                out = right
         if self.recording and isinstance(out, np.ndarray) and out.dtype.kind in "fc":
             self.complex_arrays.append((f"{name} ({_place(frames)})", out.copy()))
             self._remember_calls(frames, plain, out)
         self.operations += 1
         return out
+
+    def _left_of(self, tangent):
+        return self.times(tangent) if callable(self.times) else self.times * tangent
 
     def _remember_calls(self, frames, plain, out):
         """Which functions are open now, but for the forward itself."""

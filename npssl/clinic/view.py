@@ -1,5 +1,7 @@
 """One gradient along a few directions: true, claimed, and as it would be after a mistake."""
 
+from functools import cached_property
+
 import numpy as np
 
 from npssl.check.contract import peak
@@ -7,6 +9,7 @@ from npssl.clinic.scene import STEP
 from npssl.clinic.trace import Tape
 from npssl.clinic.wholes import ratio
 
+WEIGHTS = 16  # arrays that a dy may have been multiplied by
 DIRECTIONS = 3, 8  # with many outputs, and with few
 FIRST = 1, 3  # of these tried first; the others only if a hypothesis passes
 
@@ -33,18 +36,49 @@ class View:
             return None
         return tape
 
-    def run(self, n, cut, bend=None, times=0.0):
+    def run(self, n, cut, bend=None, times=0.0, part=None):
         """The gradient along the first n directions with some steps cut or bent; or None."""
+        slopes = self.slopes(n, cut, bend, times, part)
+        return None if slopes is None else self.scene.D @ slopes
+
+    def slopes(self, n, cut, bend=None, times=0.0, part=None):
+        """The outputs' slopes along the first n directions, likewise: (outputs, n)."""
         rows = []
         try:
             with np.errstate(all="ignore"):
                 for v in self.V[:n]:
-                    outs = self.scene.follow(self.i, Tape(cut, bend, times), self._moved(v))
+                    outs = self.scene.follow(self.i, Tape(cut, bend, times, part), self._moved(v))
                     rows.append(self.scene.flat(outs).imag / STEP)
         except Exception:  # what was tried does not fit there
             return None
-        found = self.scene.D @ np.array(rows).T
+        found = np.array(rows).T
         return found if np.isfinite(found).all() else None
+
+    @cached_property
+    def right(self):
+        """The true slopes of the outputs along all directions: (outputs, directions)."""
+        return self.scene.jacobian[self.i] @ self.V.reshape(len(self.V), -1).T
+
+    @cached_property
+    def weighted(self):
+        """(how, upstream gradients) after a factor that is at hand: an input, a step."""
+        scene, found = self.scene, []
+        if len(scene.shapes) != 1 or scene.m < 2:
+            return found
+        dims, distinct = scene.shapes[0], []
+        for label, q in scene.known():
+            if q.ndim > len(dims) or np.ptp(q) <= 1e-9 * peak(q) or len(distinct) == WEIGHTS:
+                continue
+            if any(a not in (1, b) for a, b in zip(q.shape[::-1], dims[::-1])):
+                continue
+            q = np.broadcast_to(q, dims).ravel()
+            if any(np.allclose(q, p, 1e-9, 0) for p in distinct):
+                continue
+            distinct.append(q)
+            found.append((f"times {label} once too often", scene.D * q))
+            if q.all():
+                found.append((f"without {label}", scene.D / q))
+        return found
 
     def _moved(self, v):
         return self.scene.arrays[self.i] + 1j * STEP * v

@@ -175,7 +175,8 @@ def sums(scene, i):
 def wrong_axis(scene, i, dy):
     """The broadcast sum of dy times something over other axes than the right ones."""
     name, claimed = scene.names[i], scene.claimed[i]
-    if claimed.ndim >= dy.ndim:
+    lengths = [n for n in claimed.shape[1:] if n > 1]  # an axis of length 1 was summed over too
+    if len(lengths) + 1 >= dy.ndim:
         return
     for label, q in scene.known():
         try:
@@ -184,12 +185,14 @@ def wrong_axis(scene, i, dy):
             continue
         if product.shape != dy.shape:
             continue
-        for over in combinations(range(1, dy.ndim), dy.ndim - claimed.ndim):
+        for over in combinations(range(1, dy.ndim), dy.ndim - 1 - len(lengths)):
             for how in ("sum", "mean"):
                 guess = getattr(product, how)(over)
-                if guess.shape == claimed.shape and scene.exact(i, guess):
+                if list(guess.shape[1:]) != lengths:
+                    continue
+                if scene.exact(i, guess.reshape(claimed.shape)):
                     where = ", ".join(str(k - 1) for k in over)
-                    plain = over == tuple(range(1, 1 + dy.ndim - claimed.ndim)) and how == "sum"
+                    plain = over == tuple(range(1, dy.ndim - len(lengths))) and how == "sum"
                     yield Cause(
                         "factor" if plain else "sum",
                         (name,),
