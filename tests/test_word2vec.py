@@ -293,11 +293,18 @@ def test_ctrl_c_is_quiet(text, tmp_path):
     out = tmp_path / "run"
     call = [sys.executable, "-m", "npssl", "train", "skip-gram", "--corpus", text, "--out", out]
     call += ["--epochs", "1000000", "--threads", "2", "--save-seconds", "0"]
-    child = subprocess.Popen([*map(str, call)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    while child.poll() is None and not (out / "checkpoint.npz").exists():
-        pass
-    child.send_signal(signal.SIGINT)
-    _, err = child.communicate(timeout=60)
+    # heard even where the tests run in the background of a shell, which shuts it out
+    heard = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(
+        [*map(str, call)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heard
+    ) as child:
+        try:
+            while child.poll() is None and not (out / "checkpoint.npz").exists():
+                pass
+            child.send_signal(signal.SIGINT)
+            _, err = child.communicate(timeout=60)
+        finally:
+            child.kill()
     assert child.returncode == 130 and b"Traceback" not in err and b"interrupted" in err
 
 
