@@ -436,3 +436,16 @@ def test_the_page_of_the_clinic_runs():
         if needs:
             pytest.importorskip(needs)
         exec(compile(source, "page.py", "exec"), space)
+
+
+def test_rounding_where_digits_cancel_is_no_mistake():
+    x = np.stack([np.array([0.3, -1.2, 0.8, 0.4]), 1 + 1e-5 * np.array([1.0, -1.0, 1.0, -1.001])])
+    report = diagnose(layernorm, x, np.ones(4), np.zeros(4), eps=1e-14)
+    assert report.verdict == "right" and report.relative_error["x"] > report.bar
+
+
+@pytest.mark.parametrize("small", [3e-12, 1e-10])
+def test_a_mistake_as_small_is_one(small):
+    x = np.random.default_rng(0).normal(size=(3, 4))
+    slope = lambda dy, x: dy * (1 - np.tanh(x) ** 2) * (1 + small)
+    assert diagnose(np.tanh, slope, x).verdict == "wrong"
