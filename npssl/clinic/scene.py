@@ -230,13 +230,13 @@ class Scene:
         return [i for i in over if self.error(i) > 1e3 * self.bar or not self._rounded(i)]
 
     def _rounded(self, i):
-        """Is so small an error of another kind at each point nearby?  Then it is rounding.
+        """Is so small an error of another size at some point nearby?  Then it is rounding.
 
         So it is where digits cancel: rows nearly equal under a norm, a loss near 0.  That of a
         mistake hardly changes.
         """
         rng, gap = np.random.default_rng(5), self.claimed[i] - self.truth[i]
-        for _ in range(4):
+        for _ in range(8):
             near = [a * (1 + 1e-3 * rng.standard_normal(a.shape)) for a in self.arrays]
             try:
                 back = self.subject(*near)[1]
@@ -244,9 +244,9 @@ class Scene:
                 truth = (self.D @ self.jacobian_of(i, arrays=near)).reshape(claimed.shape)
             except Exception:  # a crash is told elsewhere
                 return False
-            if peak(claimed - truth - gap) <= 0.5 * peak(gap):
-                return False
-        return True
+            if peak(claimed - truth - gap) > 0.5 * peak(gap):
+                return True
+        return False
 
     def explained(self, i, guess):
         """1 if ``guess`` is what was claimed, 0 if it is no nearer than the truth is."""
