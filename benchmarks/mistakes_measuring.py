@@ -5,18 +5,10 @@ them.
 """
 
 import numpy as np
+from mistakes import mistakes_into, softmax
 
 MEASURING: list = []
-
-
-def mistake(*names):
-    """Put a mistake, with the names that count as right, into the set."""
-    return lambda make: MEASURING.append((make.__name__, set(names), make)) or make
-
-
-def _softmax(x):
-    e = np.exp(x - x.real.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)
+mistake = mistakes_into(MEASURING)
 
 
 def _softmax_back(dy, y):
@@ -181,10 +173,10 @@ def bias_of_a_convolution_kept_along_time(rng, n):
 @mistake("sum", "term")
 def softmax_over_the_batch_on_the_way_back(rng, n):
     def backward(dy, x):
-        y = _softmax(x)
+        y = softmax(x)
         return y * (dy - (y * dy).sum(0, keepdims=True))
 
-    return (_softmax, backward), [_normal(rng, n(3, 4), n(3, 5))], {}
+    return (softmax, backward), [_normal(rng, n(3, 4), n(3, 5))], {}
 
 
 @mistake("sum", "scale", "term", "part")
@@ -305,11 +297,11 @@ def divergence_with_one_side_held(rng, n):
     """KL(p || q) by the logits of p, as if log p did not move inside the logarithm."""
 
     def forward(a, q):
-        p = _softmax(a)
+        p = softmax(a)
         return (p * np.log(p / q)).sum(-1)
 
     def backward(dy, a, q):
-        p = _softmax(a)
+        p = softmax(a)
         return _softmax_back(dy[:, None] * np.log(1 / q), p)
 
     V = n(3, 5)
@@ -587,10 +579,10 @@ def classes_weigh_in_the_loss_only(rng, n):
     weight = rng.uniform(0.5, 2, V)
 
     def forward(x, t, weight):
-        return -(weight[t] * np.log(_softmax(x)[np.arange(len(t)), t])).sum()
+        return -(weight[t] * np.log(softmax(x)[np.arange(len(t)), t])).sum()
 
     def backward(dy, x, t, weight):
-        p = _softmax(x)
+        p = softmax(x)
         p[np.arange(len(t)), t] -= 1
         return dy * p
 
@@ -603,11 +595,11 @@ def label_smoothing_in_the_loss_only(rng, n):
     t = rng.integers(0, V, n(3, 5))
 
     def forward(x, t, smooth):
-        logs = np.log(_softmax(x))
+        logs = np.log(softmax(x))
         return -((1 - smooth) * logs[np.arange(len(t)), t] + smooth * logs.mean(-1)).sum()
 
     def backward(dy, x, t, smooth):
-        p = _softmax(x)
+        p = softmax(x)
         p[np.arange(len(t)), t] -= 1
         return dy * p
 

@@ -6,18 +6,10 @@ Written down as `mistakes.py` is.
 import math
 
 import numpy as np
+from mistakes import mistakes_into, softmax
 
 MORE: list = []
-
-
-def mistake(*names):
-    """Put a mistake, with the names that count as right, into the set."""
-    return lambda make: MORE.append((make.__name__, set(names), make)) or make
-
-
-def _softmax(x):
-    e = np.exp(x - x.real.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)
+mistake = mistakes_into(MORE)
 
 
 def _sigmoid(x):
@@ -335,10 +327,10 @@ def keys_and_values(rng, n):
     T, d = n(3, 4), n(2, 4)
 
     def forward(q, k, v):
-        return _softmax(q @ k.T / math.sqrt(q.shape[-1])) @ v
+        return softmax(q @ k.T / math.sqrt(q.shape[-1])) @ v
 
     def backward(dy, q, k, v):
-        p = _softmax(q @ k.T / math.sqrt(q.shape[-1]))
+        p = softmax(q @ k.T / math.sqrt(q.shape[-1]))
         dp = dy @ v.T
         ds = p * (dp - (p * dp).sum(-1, keepdims=True)) / math.sqrt(q.shape[-1])
         return ds @ k, p.T @ dy, ds.T @ q
@@ -363,10 +355,10 @@ def hard_examples_weigh_more(rng, n):
     t = rng.integers(0, V, n(4, 6))
 
     def forward(x, t):
-        return -np.log(_softmax(x)[np.arange(len(t)), t]).mean()
+        return -np.log(softmax(x)[np.arange(len(t)), t]).mean()
 
     def backward(dy, x, t):
-        p = _softmax(x)
+        p = softmax(x)
         hard = (1 - p[np.arange(len(t)), t]) ** 2
         p[np.arange(len(t)), t] -= 1
         return dy * hard[:, None] * p / len(t)

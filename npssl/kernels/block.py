@@ -19,19 +19,12 @@ import math
 import numpy as np
 from numba import boolean, float32, int64, prange, uint32, void
 
+from npssl.kernels import panels
 from npssl.kernels.elementary import exp, gelu, gelu_and_slope, hashed
 from npssl.kernels.gemm import ADD, BIAS, PANEL, STORE, address, gemm, pack, pack_transposed
 from npssl.kernels.jit import jit
 from npssl.kernels.norm_row import norm_row, norm_row_back
-from npssl.kernels.panels import (
-    COLUMNS,
-    DEPTH,
-    GAP,
-    bring_near,
-    gradient_task,
-    pack_panel,
-    place,
-)
+from npssl.kernels.panels import COLUMNS, DEPTH, GAP
 
 TILE = 128  # rows of a tile, about
 _BLOCK = 48  # queries that are answered together
@@ -298,8 +291,9 @@ def _normed_near(hat, gain, shift, H, begin, end, near, pitch):
 
 
 @jit
-def _gelu_near(u, F, begin, end, top, rows, near, pitch, tanh):
+def _gelu_near(u, F, begin, end, where, near, pitch, tanh):
     """What the GELU gave, made again; else as `panels.bring_near`."""
+    top, _first, rows, _width = where
     for i in range(end - begin):
         _gelu(u[(begin + i) * F + top :][:rows], near[i * pitch :][:rows], tanh)
 
@@ -317,14 +311,14 @@ def pack_weights(qkv, out, up, down, H, F, packed, transposed):
     d = c + (last + PANEL - 1) // PANEL
     for i in prange(d):
         if i < a:
-            pack_panel(qkv, 3 * H * H // wide, wide, packed, i, transposed)
+            panels.pack_panel(qkv, 3 * H * H // wide, wide, packed, i, transposed)
         elif i < b:
-            pack_panel(out, H, H, packed[3 * H * H :], i - a, transposed)
+            panels.pack_panel(out, H, H, packed[3 * H * H :], i - a, transposed)
         elif i < c:
-            pack_panel(up, H * F // hidden, hidden, packed[4 * H * H :], i - b, transposed)
+            panels.pack_panel(up, H * F // hidden, hidden, packed[4 * H * H :], i - b, transposed)
         else:
             to = packed[4 * H * H + H * F :]
-            pack_panel(down, H * F // last, last, to, i - c, transposed)
+            panels.pack_panel(down, H * F // last, last, to, i - c, transposed)
 
 
 # Numbers kept of each row, by name; H, F and A are width, hidden and heads.
@@ -599,26 +593,26 @@ def weight_gradients(
             end = min(M, r + DEPTH)
             for task in range(start, stop):
                 if task < wide:
-                    top, first, rows, width = place(task, H, 3 * H, H)
-                    if task == start or not first:
+                    where = panels.place(task, H, 3 * H, H)
+                    if task == start or not where[1]:
                         if norm_first:
                             _normed_near(hat1, gains, shifts, H, r, end, near, pitch)
                         else:
-                            bring_near(x, H, r, end, top, rows, near, pitch)
+                            panels.bring_near(x, H, r, end, where, near, pitch)
                     right, n, into = dqkv, 3 * H, d_qkv
                 elif task < wide + one:
-                    top, first, rows, width = place(task - wide, H, H, H)
-                    if task == start or not first:
-                        bring_near(mixed, H, r, end, top, rows, near, pitch)
+                    where = panels.place(task - wide, H, H, H)
+                    if task == start or not where[1]:
+                        panels.bring_near(mixed, H, r, end, where, near, pitch)
                     right, n, into = do, H, d_out
                 elif task < wide + one + hidden:
-                    top, first, rows, width = place(task - wide - one, H, F, H)
-                    if task == start or not first:
+                    where = panels.place(task - wide - one, H, F, H)
+                    if task == start or not where[1]:
                         _normed_near(hat, gain, shift, H, r, end, near, pitch)
                     right, n, into = sides, F, d_up
                 else:
-                    top, first, rows, width = place(task - wide - one - hidden, F, H, H)
-                    if task == start or not first:
-                        _gelu_near(u, F, r, end, top, rows, near, pitch, tanh)
+                    where = panels.place(task - wide - one - hidden, F, H, H)
+                    if task == start or not where[1]:
+                        _gelu_near(u, F, r, end, where, near, pitch, tanh)
                     right, n, into = df, H, d_down
-                gradient_task(near, pitch, right, n, r, end, into, top, first, rows, width, panel)
+                panels.gradient_task(near, pitch, right, n, r, end, into, where, panel)

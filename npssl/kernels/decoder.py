@@ -85,7 +85,7 @@ def _gradients(table, z, scores, target, log_z, scale, d_table, d_bias, d_z):
 
 
 def forward(z, table, bias, target, scores):
-    """Nats of each target, (n,), and log Z, (n,); ``scores`` (V * scores_width(n)) is written."""
+    """Nats of each target, (n,), and log Z, (n,); ``scores`` (`scores_size`) is written."""
     (n, H), V = z.shape, len(table)
     nats, log_z = np.empty(n, np.float32), np.empty(n, np.float32)
     for at, first, last in _groups(n, V):

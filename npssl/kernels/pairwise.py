@@ -178,7 +178,7 @@ class Pairs:
     def excess(self, push, which=SAME):
         """Sums over j of max(0, J_ij)^2 and of the share of i's push in max(0, J_ij), (N,);
 
-        J_ij = log(exp(push_i) + exp(push_j)) - s_ij.
+        of kind `ROOT`, J_ij = log(exp(push_i) + exp(push_j)) - s_ij.
         """
         energy, share = np.zeros(len(self.x)), np.zeros(len(self.x))
         _sums(*self.given, which, EXCESS, *self._bench(), push, push, energy, share, energy, share)

@@ -28,8 +28,9 @@ def place(task, k, n, tall):
 
 
 @jit
-def bring_near(left, k, begin, end, top, rows, near, pitch):
-    """Copy rows ``begin`` to ``end``, columns ``top`` and on, of left (M, k)."""
+def bring_near(left, k, begin, end, where, near, pitch):
+    """Copy the columns of left (M, k) that a `place` needs, rows ``begin`` to ``end``."""
+    top, _first, rows, _width = where
     for i in range(end - begin):
         source, target = left[(begin + i) * k + top :][:rows], near[i * pitch :][:rows]
         for j in range(rows):
@@ -37,13 +38,13 @@ def bring_near(left, k, begin, end, top, rows, near, pitch):
 
 
 @jit
-def gradient_task(near, pitch, right, n, begin, end, into, top, first, rows, width, panel):
+def gradient_task(near, pitch, right, n, begin, end, into, where, panel):
     """A `place` of into (k, n) += left^T right, over rows ``begin`` to ``end`` of both.
 
     ``near`` holds that part of left (M, k), rows ``pitch`` numbers apart: an odd number of cache
     lines.  Rows a power of two apart would push each other out of the cache.
     """
-    deep = end - begin
+    deep, (top, first, rows, width) = end - begin, where
     pack(right, begin * n + first, n, deep, width, panel)
     gemm(
         address(near), 4, 4 * pitch, address(panel), deep,

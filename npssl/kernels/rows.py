@@ -7,19 +7,12 @@ that do not depend on threads, and what is summed over rows is summed block by b
 import numpy as np
 from numba import boolean, float32, prange, void
 
+from npssl.kernels import panels
 from npssl.kernels.elementary import gelu, gelu_and_slope
 from npssl.kernels.gemm import BIAS, PANEL, STORE, address, gemm
 from npssl.kernels.jit import jit, unwritten
 from npssl.kernels.norm_row import norm_row, norm_row_back
-from npssl.kernels.panels import (
-    COLUMNS,
-    DEPTH,
-    GAP,
-    bring_near,
-    gradient_task,
-    pack_panel,
-    place,
-)
+from npssl.kernels.panels import COLUMNS, DEPTH, GAP
 
 ROWS = 96  # of a block
 _NUMBERS = 1 << 13  # of a block, where rows do not matter
@@ -32,7 +25,7 @@ def affine(x, w, b, transposed, packed, y):
     """y = x w + b, or, transposed, y = x w^T for w that lies as (columns of y, columns of x)."""
     (M, k), n = x.shape, y.shape[1]
     for panel in prange((n + PANEL - 1) // PANEL):
-        pack_panel(w, k, n, packed, panel, transposed)
+        panels.pack_panel(w, k, n, packed, panel, transposed)
     mode = STORE if transposed else BIAS
     for block in prange((M + ROWS - 1) // ROWS):
         first = block * ROWS
@@ -52,11 +45,11 @@ def products(x, dy, dw):
     for task in prange(tasks):
         panel = np.empty(DEPTH * COLUMNS, np.float32)
         near = np.empty(DEPTH * pitch, np.float32)
-        top, first, rows, width = place(task, k, n, tall)
+        where = panels.place(task, k, n, tall)
         for r in range(0, M, DEPTH):
             end = min(M, r + DEPTH)
-            bring_near(left, k, r, end, top, rows, near, pitch)
-            gradient_task(near, pitch, right, n, r, end, into, top, first, rows, width, panel)
+            panels.bring_near(left, k, r, end, where, near, pitch)
+            panels.gradient_task(near, pitch, right, n, r, end, into, where, panel)
 
 
 @jit(void(_given_rows, _given, _given, float32, _rows, _vector, _rows), parallel=True)
