@@ -404,3 +404,17 @@ def test_dropout_refuses_a_rate(rate):
 @pytest.mark.parametrize("op", [relu, tanh, sigmoid, softplus, gelu, normal_cdf, unit, softmax])
 def test_nan_is_passed_on(op):
     assert np.isnan(op(np.array([NAN, 1.0]))[0]).any()
+
+
+@pytest.mark.parametrize("outputs", [1, 2, 16, 19])
+def test_linear_of_any_width_and_layout(outputs):
+    """Kernels take strided rows, and columns that fill no vector: as the page does."""
+    rng = np.random.default_rng(outputs)
+    h, w, b = (rng.normal(size=s) for s in ((7, 5, 32), (32, outputs), outputs))
+    dy = rng.normal(size=(7, outputs))
+    y, back = linear(h[:, 0], w, b)
+    short = [a.astype(np.float32) for a in (h, w, b, dy)]
+    y32, back32 = linear(short[0][:, 0], *short[1:3])
+    for exact, found in zip((y, *back(dy)), (y32, *back32(short[3]))):
+        assert found.shape == exact.shape and found.dtype == np.float32
+        np.testing.assert_allclose(found, exact, rtol=1e-4, atol=1e-5)
