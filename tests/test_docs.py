@@ -76,3 +76,5 @@ def test_pages_open_in_a_browser(site, page, tmp_path):
     )
     assert "</html>" in done.stdout
     assert "CONSOLE" not in done.stderr, done.stderr
+    if page.startswith("proofs/"):  # mathematics stands there as such, and not as its source
+        assert "<math" in done.stdout and "\\frac" not in done.stdout
