@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from npssl.kernels import fast
+
 
 def batch_norm(x, gain, bias, *, mean=None, variance=None, eps: float = 1e-5):
     r"""Standardise each channel over the batch, or by moments that are given.
@@ -89,6 +91,8 @@ def batch_norm(x, gain, bias, *, mean=None, variance=None, eps: float = 1e-5):
     N = x.size // C[0] if C[0] else 1
     if not N and not given:
         raise ValueError(f"x must have rows to take the mean of, found shape {x.shape}")
+    if fast(x, gain, bias) and x.size:
+        return _fast(x, gain, bias, mean, variance, eps)
     mu = np.asarray(mean, x.dtype) if given else x.sum(rows) / N
     centred = x - mu
     power = np.asarray(variance, x.dtype) if given else np.square(centred).sum(rows) / N
@@ -105,3 +109,38 @@ def batch_norm(x, gain, bias, *, mean=None, variance=None, eps: float = 1e-5):
         return dx, dgain, dbias
 
     return y, back
+
+
+def _fast(x, gain, bias, mean, variance, eps):
+    """The same by `npssl.kernels.channels`."""
+    from npssl.kernels import channels
+
+    given, flat = mean is not None, x.reshape(-1, x.shape[-1])
+    (N, C), rows = flat.shape, channels.ROWS
+    pieces = -(-N // rows)
+    if given:
+        mu, power = (np.asarray(a, x.dtype) for a in (mean, variance))
+    else:
+        means, powers = np.empty((2, pieces, C), x.dtype)
+        channels.moments(flat, rows, means, powers)
+        weight = np.full((pieces, 1), rows / N)
+        weight[-1] = (N - (pieces - 1) * rows) / N
+        mu = (weight * means).sum(0)
+        power = (weight * (powers + np.square(means - mu))).sum(0)
+    s = 1 / np.sqrt(power + eps)
+    one = lambda a: np.ascontiguousarray(a, x.dtype).reshape(1, C)
+    y, centre = np.empty_like(flat), one(mu)
+    channels.normalise(flat, rows, centre, one(s * gain), bias, y)
+
+    def back(dy):
+        d = np.ascontiguousarray(dy, x.dtype).reshape(N, C)
+        sums, along = np.empty((2, pieces, C), x.dtype)
+        channels.sums_back(d, flat, rows, centre, sums, along)
+        dbias, dgain = sums.sum(0), s * along.sum(0)
+        share = 0 if given else 1 / N
+        shift, tilt = share * gain * dbias, -share * gain * s * s * dgain
+        dx = np.empty_like(flat)
+        channels.normalise_back(d, flat, rows, centre, one(s), gain, one(shift), one(tilt), dx)
+        return dx.reshape(x.shape), dgain.astype(x.dtype), dbias
+
+    return y.reshape(x.shape), back

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from npssl.kernels import fast
+
 
 def max_pool(x, *, size=2, stride=None):
     r"""The largest number in each window, channel by channel.
@@ -59,6 +61,8 @@ def max_pool(x, *, size=2, stride=None):
     True
     """
     window, step = _window(x, size, stride)
+    if fast(x) and x.size and np.prod(window) < 128:
+        return _fast_max(x, *window, *step)
     views = [_view(x, i, j, window, step) for i, j in np.ndindex(*window)]
     y, wins = views[0].copy(), np.zeros(views[0].shape, np.int32)
     for k, view in enumerate(views[1:], 1):
@@ -124,6 +128,8 @@ def mean_pool(x, *, size=2, stride=None):
     True
     """
     window, step = _window(x, size, stride)
+    if fast(x) and x.size:
+        return _fast_mean(x, *window, *step)
     shape, dtype, n = x.shape, x.dtype, window[0] * window[1]
     y = sum(_view(x, i, j, window, step) for i, j in np.ndindex(*window)) / n  # (1)
 
@@ -192,6 +198,43 @@ def global_pool(x):
         ).copy()  # (2)
 
     return y, back
+
+
+def _fast_max(x, *windows):
+    """The same by `npssl.kernels.channels`."""
+    from npssl.kernels import channels
+
+    y, shape = _outputs(x, *windows), x.shape
+    wins = np.empty(y.shape, np.int8)
+    channels.largest(x, *windows, y, wins)
+
+    def back(dy):
+        dx = np.empty(shape, np.float32)
+        channels.largest_back(np.ascontiguousarray(dy, np.float32), wins, *windows, dx)
+        return dx
+
+    return y, back
+
+
+def _fast_mean(x, *windows):
+    """The same by `npssl.kernels.channels`."""
+    from npssl.kernels import channels
+
+    y, shape = _outputs(x, *windows), x.shape
+    channels.average(x, *windows, y)
+
+    def back(dy):
+        dx = np.empty(shape, np.float32)
+        channels.average_back(np.ascontiguousarray(dy, np.float32), *windows, dx)
+        return dx
+
+    return y, back
+
+
+def _outputs(x, kh, kw, sh, sw):
+    """Room for a number for each window and channel."""
+    B, h, w, C = x.shape
+    return np.empty((B, (h - kh) // sh + 1, (w - kw) // sw + 1, C), x.dtype)
 
 
 def _window(x, size, stride):
