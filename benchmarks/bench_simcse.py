@@ -6,18 +6,25 @@
 
 Every run is what ``npssl train simcse`` does on sentences of Wikipedia.  FOLDER is an encoder
 of the BERT kind that was trained on text alone, such as one of ``npssl train bert``; one that
-was trained for sentences already has nothing to gain.  STS-B before and after, mean over
+was trained for sentences already has nothing to gain, but its lower blocks have: ``--layers 4``
+takes the first four (without --model, of MiniLM's weights).  STS-B before and after, mean over
 seeds: Spearman of dev and test, and of test alignment, uniformity, the mean cosine and the
 share of the largest singular value.  The last parameters are kept unless ``--keep best``.
 """
 
 import argparse
 import statistics
+import tempfile
+from dataclasses import replace
 
 import common
+from bench_embed import minilm
 
 from npssl.data.sets import path
+from npssl.jobs.pretrained import save_pretrained
+from npssl.jobs.pretraining import read_model, save_tokenizer
 from npssl.jobs.simcse import train_simcse
+from npssl.params import Params
 
 FIGURES = ("alignment", "uniformity", "cosine", "singular")
 
@@ -32,11 +39,24 @@ def row(name, found):
     return told | {figure: statistics.mean(of("test", figure)) for figure in FIGURES}
 
 
+def first_layers(source, layers, folder):
+    """An encoder of the first blocks alone."""
+    model, params, words = read_model(source)
+    model = replace(model, depth=layers)
+    fewer = Params(model.spec())
+    for name, a in fewer.views.items():
+        a[...] = params.views[name]
+    save_pretrained(folder, model, fewer)
+    save_tokenizer(folder, words)
+    return folder
+
+
 def main():
     ask = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    ask.add_argument("--model", required=True, help="folder of an encoder")
+    ask.add_argument("--model", help="folder of an encoder; default: the package's MiniLM")
+    ask.add_argument("--layers", type=int, help="take the first of its blocks alone")
     ask.add_argument("--corpus", help="running text; default: the set enwiki-2018")
     ask.add_argument("--rates", nargs="*", type=float, default=[0.1])
     ask.add_argument("--seeds", nargs="+", type=int, default=[0])
@@ -45,6 +65,13 @@ def main():
     ask.add_argument("--pool", choices=("mean", "cls"), default="mean")
     ask.add_argument("--keep", choices=("best", "last"), default="last")
     o = ask.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        source = o.model or str(minilm())
+        run(o, first_layers(source, o.layers, folder) if o.layers else source)
+
+
+def run(o, model):
+    """Every setting with every seed."""
     corpus = o.corpus or path("enwiki-2018/enwiki.txt")
     for part in ("dev", "test"):
         path(f"stsb/{part}")  # rather now than after training
@@ -55,7 +82,7 @@ def main():
         found = [
             train_simcse(
                 corpus,
-                o.model,
+                model,
                 limit=o.limit,
                 lr=o.lr,
                 pool=o.pool,
