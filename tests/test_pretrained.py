@@ -11,7 +11,10 @@ from npssl.models.transformer import Transformer, bert, gpt2
 from npssl.params import Params, load_arrays, save_arrays
 
 pytest.importorskip("safetensors", reason="needs the extra 'weights'")
-KINDS = {"bert": bert(11, 6, 2, 3, 8, hidden=10), "gpt2": gpt2(11, 6, 2, 3, 8, hidden=10)}
+KINDS = {
+    "bert": bert(11, 6, 2, 3, 8, hidden=10, rate=0.25),
+    "gpt2": gpt2(11, 6, 2, 3, 8, hidden=10, rate=0.0),
+}
 
 
 def _params(model):
@@ -27,6 +30,7 @@ def test_what_is_saved_is_read_again(kind, tmp_path):
     again, theirs = load_pretrained(tmp_path / "model")
     ids = np.random.default_rng(2).integers(0, 11, (3, 8))
     assert np.array_equal(again(theirs.tree, ids=ids)[0], model(params.tree, ids=ids)[0])
+    assert again.rate == model.rate
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -40,6 +44,8 @@ def test_transformers_opens_it_and_agrees(kind, tmp_path):
     with torch.no_grad():
         expected = theirs(torch.tensor(ids)).last_hidden_state.numpy()
     np.testing.assert_allclose(model(params.tree, ids=ids)[0], expected, atol=2e-6)
+    layers = [m for m in theirs.modules() if isinstance(m, torch.nn.Dropout)]
+    assert layers and {m.p for m in layers} == {model.rate}
     theirs.save_pretrained(tmp_path / "theirs")  # and the way back
     again, read = load_pretrained(tmp_path / "theirs")
     np.testing.assert_allclose(again(read.tree, ids=ids)[0], expected, atol=2e-6)
@@ -167,6 +173,8 @@ def test_hostile_files_are_refused(folder, junk):
         ("vocab_size", True),
         ("layer_norm_eps", 0.0),
         ("position_embedding_type", "relative_key"),
+        ("hidden_dropout_prob", 1.0),
+        ("hidden_dropout_prob", "0.1"),
     ],
 )
 def test_a_wrong_configuration_is_named(folder, key, value):

@@ -49,6 +49,7 @@ def load_pretrained(folder) -> tuple[Transformer, Params]:
     Notes
     -----
     float16 and float64 are converted.  Heads (pooler, masked words, classes) are not read.
+    Of several rates of dropout that of the hidden states (GPT-2: of the branches) counts.
     """
     folder = Path(folder)
     model = _model(folder / "config.json")
@@ -230,6 +231,10 @@ _GPT = dict(
     n_positions="context",
     layer_norm_epsilon="eps",
 )
+_RATES = {  # ours is one rate of dropout for all places, the first of them
+    "bert": ("hidden_dropout_prob", "attention_probs_dropout_prob"),
+    "gpt2": ("resid_pdrop", "attn_pdrop", "embd_pdrop"),
+}
 _FORMS = {"gelu": "erf", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh"}
 
 
@@ -256,6 +261,10 @@ def _model(path) -> Transformer:
         elif type(value) is not int or value < least:
             raise FileError(path, f"expected a whole number, found {value!r}", place=theirs)
         given[ours] = value
+    rate = config.get(_RATES[kind][0], 0.1)
+    if type(rate) not in (int, float) or not 0 <= rate < 1:
+        message = f"expected a number from 0 to below 1, found {rate!r}"
+        raise FileError(path, message, place=_RATES[kind][0])
     form = config.get("hidden_act" if kind == "bert" else "activation_function", "gelu_new")
     if not isinstance(form, str) or form not in _FORMS:
         raise FileError(path, f"expected one of {', '.join(_FORMS)}, found {form!r}", place="GELU")
@@ -267,7 +276,7 @@ def _model(path) -> Transformer:
         if hidden is not None and (type(hidden) is not int or hidden < 1):
             raise FileError(path, f"expected a whole number, found {hidden!r}", place="n_inner")
     try:
-        return Transformer(**given, form=_FORMS[form])
+        return Transformer(**given, form=_FORMS[form], rate=float(rate))
     except ValueError as error:
         raise FileError(path, str(error)) from None
 
@@ -290,4 +299,4 @@ def _config(model: Transformer) -> dict:
         )
     else:
         raise ValueError("model must be of the kind of BERT or of GPT-2 to have their names")
-    return {**kind, **sizes}
+    return {**kind, **sizes, **dict.fromkeys(_RATES[kind["model_type"]], model.rate)}
