@@ -108,7 +108,7 @@ def torch_scores(a, name, seed):
             group["lr"] = schedule(k)
         optimizer.step()
         if not (k + 1) % steps:
-            _take(params, bert, head, width)
+            take(params, bert, head, width)
             score = model.evaluate(parts["dev"], rows=dev)[taught["measure"]]
             if score > best:
                 best, kept = score, params.flat.copy()
@@ -116,7 +116,7 @@ def torch_scores(a, name, seed):
     return {part: model.evaluate(parts[part]) for part in ("dev", "test") if part in parts}
 
 
-def _take(params, bert, head, with_head):
+def take(params, bert, head, with_head):
     """PyTorch's weights into npssl's parameters."""
     from npssl.jobs.pretrained import load_pretrained
 

@@ -7,7 +7,8 @@
 Every run is what ``npssl train simcse`` does on sentences of Wikipedia.  FOLDER is an encoder
 of the BERT kind that was trained on text alone, such as one of ``npssl train bert``; one that
 was trained for sentences already has nothing to gain, but its lower blocks have: ``--layers 4``
-takes the first four (without --model, of MiniLM's weights).  STS-B before and after, mean over
+takes the first four (without --model, of MiniLM's weights).  ``--torch`` trains the same in
+PyTorch too: same weights, head, batches, rates; its own dropout.  STS-B before and after, mean over
 seeds: Spearman of dev and test, and of test alignment, uniformity, the mean cosine and the
 share of the largest singular value.  The last parameters are kept unless ``--keep best``.
 """
@@ -23,7 +24,7 @@ from bench_embed import minilm
 from npssl.data.sets import path
 from npssl.jobs.pretrained import save_pretrained
 from npssl.jobs.pretraining import read_model, save_tokenizer
-from npssl.jobs.simcse import train_simcse
+from npssl.jobs.simcse import read_texts, train_simcse
 from npssl.params import Params
 
 FIGURES = ("alignment", "uniformity", "cosine", "singular")
@@ -51,6 +52,54 @@ def first_layers(source, layers, folder):
     return folder
 
 
+def torch_after(model, texts, o, rate, seed):
+    """Figures of STS-B after the same training in PyTorch."""
+    import numpy as np
+    import torch
+    from bench_finetune import take
+    from transformers import BertModel
+
+    from npssl.data.labelled import read_stsb
+    from npssl.jobs import simcse
+    from npssl.optim import warmup_linear
+    from npssl.tasks.simcse import SimCSE
+
+    encoder, _, words = simcse._open(model, 32)
+    task = SimCSE(encoder, o.pool)
+    params = Params(task.spec(), np.random.default_rng([seed, simcse._FIRST]))
+    torch.manual_seed(seed)
+    rates = {"hidden_dropout_prob": rate, "attention_probs_dropout_prob": rate}
+    bert = BertModel.from_pretrained(model, add_pooling_layer=False, **rates).train()
+    head = torch.nn.Linear(encoder.width, encoder.width)
+    with torch.no_grad():
+        head.weight.copy_(torch.from_numpy(params.views["head.w"].T))
+        head.bias.copy_(torch.from_numpy(params.views["head.b"]))
+    batches = simcse._Batches(texts, words, 64, 32, seed)
+    weights = [*bert.parameters(), *head.parameters()]
+    optimizer = torch.optim.AdamW(weights, weight_decay=0.0)
+    schedule = warmup_linear(o.lr, 0, batches.steps)
+
+    def unit(ids, segments, mask):
+        h = bert(ids, mask, segments).last_hidden_state
+        mask = mask.float()[..., None]
+        s = h[:, 0] if o.pool == "cls" else (h * mask).sum(1) / mask.sum(1)
+        return torch.nn.functional.normalize(torch.tanh(head(s)))
+
+    for k in range(batches.steps):
+        x = [torch.from_numpy(np.asarray(a, np.int64)) for a in batches(k)[0]]
+        scores = unit(*x) @ unit(*x).T / task.temperature
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(scores, torch.arange(len(scores))).backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        for group in optimizer.param_groups:
+            group["lr"] = schedule(k)
+        optimizer.step()
+    take(params, bert, head, False)
+    after = simcse._encoder(task, params, words)
+    parts = {part: read_stsb(place) for part, place in simcse._stsb(None).items()}
+    return {part: simcse.measure(after, data) for part, data in parts.items()}
+
+
 def main():
     ask = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -63,6 +112,7 @@ def main():
     ask.add_argument("--limit", type=int, default=2000)
     ask.add_argument("--lr", type=float, default=3e-5)
     ask.add_argument("--pool", choices=("mean", "cls"), default="mean")
+    ask.add_argument("--torch", action="store_true", help="the same in PyTorch too")
     ask.add_argument("--keep", choices=("best", "last"), default="last")
     o = ask.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -97,6 +147,10 @@ def run(o, model):
             rows.append(row("before", [found[0]["before"]]))
         rows.append(row(name, [f["after"] for f in found]))
         runs.append({"setting": name, "seeds": found})
+        if o.torch and "rate" in setting:
+            texts = read_texts(corpus, limit=o.limit)
+            theirs = [torch_after(model, texts, o, setting["rate"], seed) for seed in o.seeds]
+            rows.append(row(f"{name}, PyTorch", theirs))
         common.table(rows, list(rows[0]))
         common.save("simcse", {"setting": vars(o), "rows": rows, "runs": runs})
 
