@@ -198,6 +198,22 @@ def test_any_number_of_threads_gives_the_same_bytes(kind):
         numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
 
 
+@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one thread only")
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("B, T", [(1, 5), (3, 30), (1, 150)])
+def test_few_sequences_by_all_threads_give_the_same_bytes(name, B, T):
+    rng, model = np.random.default_rng(0), MODELS[name](0.0)
+    p, ids = parameters(model, rng), rng.integers(0, 50, (B, T))
+    found = []
+    try:
+        for threads in (1, 2):
+            numba.set_num_threads(threads)
+            found.append(model.encode(p.tree, ids=ids).tobytes())
+    finally:
+        numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize("lead", [(1,), (3, 70), (200,)])
 @pytest.mark.parametrize(
     "op, options",

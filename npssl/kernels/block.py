@@ -443,6 +443,91 @@ def forward(
                     inverse2[r] = norm_row(Y[i:j], hat2[i:j], Y[i:j], gain2, shift2, eps)
 
 
+@jit
+def _columns(threads, chunk, n):
+    """First and end of the columns that a thread takes, in whole panels."""
+    count = (n + PANEL - 1) // PANEL
+    return count * chunk // threads * PANEL, min(n, count * (chunk + 1) // threads * PANEL)
+
+
+@jit
+def _some_columns(x, k, packed, bias, y, n, R, threads, chunk):
+    """A thread's columns of y (R, n) = x (R, k) W + bias; returns which."""
+    first, end = _columns(threads, chunk, n)
+    if end > first:
+        gemm(
+            address(x), 4 * k, 4, address(packed) + 4 * first * k, k,
+            address(y) + 4 * first, 4 * n, R, end - first, k, address(bias) + 4 * first, BIAS,
+        )  # fmt: skip
+    return first, end
+
+
+@jit(
+    void(
+        int64, *[_vector] * 2, _places, *[int64] * 3, *[_vector] * 8,
+        *[boolean] * 3, int64, float32,
+    ),
+    parallel=True,
+)  # fmt: skip
+def forward_together(
+    threads, x, y, starts, H, F, A, packed, qkv_b, out_b, up_b, down_b, gains, shifts, work,
+    norm_first, tanh, causal, longest, eps,
+):  # fmt: skip
+    """`forward` of one tile by all threads: columns, heads, columns, columns; nothing is kept.
+
+    ``work``: `together_size` numbers.
+    """
+    R, sequences = starts[starts.size - 1], starts.size - 1
+    gain1, gain2, shift1, shift2 = gains[:H], gains[H:], shifts[:H], shifts[H:]
+    z, o, h, hat = work[: R * H], work[R * H :], work[2 * R * H :], work[3 * R * H :][:H]
+    work = work[3 * R * H + H :]
+    qkv, mixed, a, logsums = work, work[3 * R * H :], work[4 * R * H :], work[R * (4 * H + F) :]
+    rest = work[R * (4 * H + F + A) :]
+    each, zero = rest.size // threads, u32(0)
+    into = z if norm_first else x
+    if norm_first:
+        for r in range(R):
+            i, j = r * H, (r + 1) * H
+            norm_row(x[i:j], hat, z[i:j], gain1, shift1, eps)
+    for chunk in prange(threads):
+        _some_columns(into, H, packed, qkv_b, qkv, 3 * H, R, threads, chunk)
+    for chunk in prange(threads):
+        mine = rest[chunk * each :][:each]
+        for task in range(sequences * A * chunk // threads, sequences * A * (chunk + 1) // threads):
+            row, T = starts[task // A], starts[task // A + 1] - starts[task // A]
+            _attend(
+                qkv, row, T, H, A, task % A, mixed, logsums, mine,
+                causal, longest, 0, zero, zero, f32(1),
+            )  # fmt: skip
+    for chunk in prange(threads):
+        _some_columns(mixed, H, packed[3 * H * H :], out_b, o, H, R, threads, chunk)
+    for r in range(R):
+        i, j = r * H, (r + 1) * H
+        _add_kept(o[i:j], x[i:j], h[i:j], zero, zero, f32(1))
+        if norm_first:
+            norm_row(h[i:j], hat, z[i:j], gain2, shift2, eps)
+        else:
+            norm_row(h[i:j], hat, h[i:j], gain1, shift1, eps)
+    into = z if norm_first else h
+    for chunk in prange(threads):
+        first, end = _some_columns(into, H, packed[4 * H * H :], up_b, a, F, R, threads, chunk)
+        for r in range(R):
+            row = a[r * F + first : r * F + end]
+            _gelu(row, row, tanh)
+    for chunk in prange(threads):
+        _some_columns(a, F, packed[4 * H * H + H * F :], down_b, o, H, R, threads, chunk)
+    for r in range(R):
+        i, j = r * H, (r + 1) * H
+        _add_kept(o[i:j], h[i:j], y[i:j], zero, zero, f32(1))
+        if not norm_first:
+            norm_row(y[i:j], hat, y[i:j], gain2, shift2, eps)
+
+
+def together_size(R, H, F, A, threads, longest):
+    """Numbers of scratch for `forward_together`."""
+    return R * (7 * H + F + A) + H + threads * work_size(longest, H // A)
+
+
 def sides_size(M, H, F):
     """Numbers that the backward pass of a block hands to `weight_gradients`, for M rows."""
     return M * (F + 5 * H)

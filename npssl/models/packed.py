@@ -121,28 +121,18 @@ def packed_block(
     R = rows.widest
 
     kept = borrow(block.kept_size(M, H, F, heads) if keep else 1)
-    size = R * (3 * H + F) + head + (0 if keep else block.kept_size(R, H, F, heads))
-    work = borrow(threads * size)
     y, weights = np.empty_like(x), panels(p) if ready is None else ready
-    block.forward(
-        threads,
-        x.reshape(-1),
-        y.reshape(-1),
-        rows.starts,
-        rows.tiles,
-        H,
-        F,
-        heads,
-        weights,
-        *biases,
-        gains,
-        shifts,
-        kept,
-        work,
-        keep,
-        *options,
-        np.float32(eps),
-    )
+    given = weights, *biases, gains, shifts
+    flat, sizes = (threads, x.reshape(-1), y.reshape(-1), rows.starts), (H, F, heads)
+    if not keep and len(rows.tiles) == 2 and not limit:  # one tile: by all threads together
+        work = borrow(block.together_size(M, H, F, heads, threads, rows.longest))
+        block.forward_together(*flat, *sizes, *given, work, *options[:4], np.float32(eps))
+    else:
+        size = R * (3 * H + F) + head + (0 if keep else block.kept_size(R, H, F, heads))
+        work = borrow(threads * size)
+        block.forward(
+            *flat, rows.tiles, *sizes, *given, kept, work, keep, *options, np.float32(eps)
+        )
     give_back(work)
     if ready is None:
         give_back(weights)
