@@ -299,8 +299,5 @@ def _config(model: Transformer) -> dict:
         )
     else:
         raise ValueError("model must be of the kind of BERT or of GPT-2 to have their names")
-    return {
-        **kind,
-        **sizes,
-        **dict.fromkeys(_RATES["gpt2" if model.causal else "bert"], model.rate),
-    }
+    rates = _RATES["gpt2" if model.causal else "bert"]
+    return {**kind, **sizes, **dict.fromkeys(rates, model.rate)}
