@@ -1,13 +1,13 @@
 """SimCSE without labels: by dropout rate, and with the same mask twice.
 
     python benchmarks/bench_simcse.py --model FOLDER
-    python benchmarks/bench_simcse.py --model FOLDER --limit 20000 --seeds 0 1 2 \
-        --rates 0 0.01 0.05 0.1 0.15 0.2 0.5
+    python benchmarks/bench_simcse.py --model FOLDER --seeds 0 1 2 --rates 0 0.05 0.1 0.2 0.4
+    python benchmarks/bench_simcse.py --layers 4 --limit 20000 --lr 3e-5 --pool mean --torch
 
 Every run is what ``npssl train simcse`` does on sentences of Wikipedia.  FOLDER is an encoder
 of the BERT kind that was trained on text alone, such as one of ``npssl train bert``; one that
-was trained for sentences already has nothing to gain, but its lower blocks have: ``--layers 4``
-takes the first four (without --model, of MiniLM's weights).  ``--torch`` trains the same in
+was trained for sentences already has nothing to gain; ``--layers 4`` takes its first four blocks
+alone (without --model, of MiniLM's weights).  ``--torch`` trains the same in
 PyTorch too: same weights, head, batches, rates; its own dropout.  STS-B before and after, mean over
 seeds: Spearman of dev and test, and of test alignment, uniformity, the mean cosine and the
 share of the largest singular value.  The last parameters are kept unless ``--keep best``.
@@ -109,9 +109,9 @@ def main():
     ask.add_argument("--corpus", help="running text; default: the set enwiki-2018")
     ask.add_argument("--rates", nargs="*", type=float, default=[0.1])
     ask.add_argument("--seeds", nargs="+", type=int, default=[0])
-    ask.add_argument("--limit", type=int, default=2000)
-    ask.add_argument("--lr", type=float, default=3e-5)
-    ask.add_argument("--pool", choices=("mean", "cls"), default="mean")
+    ask.add_argument("--limit", type=int, default=50_000)
+    ask.add_argument("--lr", type=float, default=3e-4)
+    ask.add_argument("--pool", choices=("mean", "cls"), default="cls")
     ask.add_argument("--torch", action="store_true", help="the same in PyTorch too")
     ask.add_argument("--keep", choices=("best", "last"), default="last")
     o = ask.parse_args()
