@@ -262,11 +262,14 @@ def test_bad_input_is_told_by_page_and_kernels(monkeypatch, kernels, wrong, said
 @pytest.mark.parametrize("form", ["erf", "tanh"])
 def test_gelu_of_few_numbers_is_the_same_each_time(form):
     """Also where x and y lie so near to each other that a loop without vectors would run."""
-    x = np.random.default_rng(0).standard_normal(4, dtype=np.float32)
-    y, back = gelu(x, form=form)
-    expected, kept = (y.tobytes(), back(x).tobytes()), []
-    for i in range(5000):
-        kept.append(np.empty(i % 7 + 1, np.float32))  # so that the next lie elsewhere
-        y, back = gelu(x.copy(), form=form)
-        assert (y.tobytes(), back(x.copy()).tobytes()) == expected
-        kept = kept[-50:]
+    rng, kept, found = np.random.default_rng(0), [], set()
+    numbers = np.array([-0.11566406, 0.14305149, 0.03810004, -0.13323146], np.float32)
+    dy = rng.standard_normal(4, dtype=np.float32)
+    for i in range(20_000):
+        if i % 7 == 0:  # so that the next lie elsewhere
+            kept.append(np.empty(rng.integers(1, 9), np.float32))
+        if len(kept) > 200:
+            kept.pop(rng.integers(0, 200))
+        y, back = gelu(numbers.copy(), form=form)
+        found.add(y.tobytes() + back(dy.copy()).tobytes())
+    assert len(found) == 1
