@@ -38,7 +38,7 @@ def _round(n, to):
 
 
 @jit
-def _add_kept(o, x, y, seed, limit, scale):
+def add_kept(o, x, y, seed, limit, scale):
     """y = x + dropout(o), a row; ``seed`` is that of its first number."""
     if limit == u32(0):
         for j in range(y.size):
@@ -51,7 +51,7 @@ def _add_kept(o, x, y, seed, limit, scale):
 
 @jit
 def _drop_back(dy, do, dbias, seed, limit, scale):
-    """Through `_add_kept` to o, whose bias gets the sum."""
+    """Through `add_kept` to o, whose bias gets the sum."""
     if limit == u32(0):
         for j in range(do.size):
             do[j] = dy[j]
@@ -119,7 +119,7 @@ def _softmax_back(s, db, b, whole, visible, c, logsum, seed, limit, scale):
 
 
 @jit
-def _attend(qkv, row, T, H, A, h, mixed, logsums, work, causal, stride, first, seed, limit, scale):
+def attend(qkv, row, T, H, A, h, mixed, logsums, work, causal, stride, first, seed, limit, scale):
     """One head of one sequence: rows row to row + T of the tile's qkv (R, 3 H) to mixed (R, H).
 
     ``first``: the tile's first row among all; ``stride``: length of the longest sequence.
@@ -180,7 +180,7 @@ def _attend(qkv, row, T, H, A, h, mixed, logsums, work, causal, stride, first, s
 def _attend_back(
     qkv, dmixed, dqkv, row, T, H, A, h, logsums, work, causal, stride, first, seed, limit, scale
 ):
-    """The way back through `_attend`: dmixed (R, H) to dqkv (R, 3 H)."""
+    """The way back through `attend`: dmixed (R, H) to dqkv (R, 3 H)."""
     D, W = H // A, 3 * H
     c = f32(1 / math.sqrt(D))
     ld = _round(T, 16)
@@ -257,7 +257,8 @@ def work_size(T, D):
 
 
 @jit
-def _gelu(u, a, tanh):
+def gelu_numbers(u, a, tanh):
+    """a = gelu(u), number by number."""
     if tanh:
         for i in range(u.size):
             a[i] = gelu(u[i], True)
@@ -295,7 +296,7 @@ def _gelu_near(u, F, begin, end, where, near, pitch, tanh):
     """What the GELU gave, made again; else as `panels.bring_near`."""
     top, _first, rows, _width = where
     for i in range(end - begin):
-        _gelu(u[(begin + i) * F + top :][:rows], near[i * pitch :][:rows], tanh)
+        gelu_numbers(u[(begin + i) * F + top :][:rows], near[i * pitch :][:rows], tanh)
 
 
 @jit(void(*[_vector] * 4, int64, int64, _vector, boolean), parallel=True)
@@ -409,7 +410,7 @@ def forward(
             for s in range(tiles[t], tiles[t + 1]):
                 row, T = starts[s] - r0, starts[s + 1] - starts[s]
                 for head in range(A):
-                    _attend(
+                    attend(
                         qkv, row, T, H, A, head, mixed, logsums, rest,
                         causal, stride, r0, seed1, limit, scale,
                     )  # fmt: skip
@@ -420,7 +421,7 @@ def forward(
             for r in range(R):
                 i, j = r * H, (r + 1) * H
                 seed = seed2 + u32((r0 + r) * H)
-                _add_kept(o[i:j], X[i:j], h[i:j], seed, limit, scale)
+                add_kept(o[i:j], X[i:j], h[i:j], seed, limit, scale)
                 if norm_first:
                     inverse2[r] = norm_row(h[i:j], hat2[i:j], z[i:j], gain2, shift2, eps)
                 else:
@@ -430,7 +431,7 @@ def forward(
                 address(into), 4 * H, 4, p + 4 * w_up, H, address(u), 4 * F, R, F, H,
                 address(up_b), BIAS,
             )  # fmt: skip
-            _gelu(u, a, tanh)
+            gelu_numbers(u, a, tanh)
             gemm(
                 address(a), 4 * F, 4, p + 4 * w_down, F, address(o), 4 * H, R, H, F,
                 address(down_b), BIAS,
@@ -438,94 +439,9 @@ def forward(
             for r in range(R):
                 i, j = r * H, (r + 1) * H
                 seed = seed3 + u32((r0 + r) * H)
-                _add_kept(o[i:j], h[i:j], Y[i:j], seed, limit, scale)
+                add_kept(o[i:j], h[i:j], Y[i:j], seed, limit, scale)
                 if not norm_first:
                     inverse2[r] = norm_row(Y[i:j], hat2[i:j], Y[i:j], gain2, shift2, eps)
-
-
-@jit
-def _columns(threads, chunk, n):
-    """First and end of the columns that a thread takes, in whole panels."""
-    count = (n + PANEL - 1) // PANEL
-    return count * chunk // threads * PANEL, min(n, count * (chunk + 1) // threads * PANEL)
-
-
-@jit
-def _some_columns(x, k, packed, bias, y, n, R, threads, chunk):
-    """A thread's columns of y (R, n) = x (R, k) W + bias; returns which."""
-    first, end = _columns(threads, chunk, n)
-    if end > first:
-        gemm(
-            address(x), 4 * k, 4, address(packed) + 4 * first * k, k,
-            address(y) + 4 * first, 4 * n, R, end - first, k, address(bias) + 4 * first, BIAS,
-        )  # fmt: skip
-    return first, end
-
-
-@jit(
-    void(
-        int64, *[_vector] * 2, _places, *[int64] * 3, *[_vector] * 8,
-        *[boolean] * 3, int64, float32,
-    ),
-    parallel=True,
-)  # fmt: skip
-def forward_together(
-    threads, x, y, starts, H, F, A, packed, qkv_b, out_b, up_b, down_b, gains, shifts, work,
-    norm_first, tanh, causal, longest, eps,
-):  # fmt: skip
-    """`forward` of one tile by all threads: columns, heads, columns, columns; nothing is kept.
-
-    ``work``: `together_size` numbers.
-    """
-    R, sequences = starts[starts.size - 1], starts.size - 1
-    gain1, gain2, shift1, shift2 = gains[:H], gains[H:], shifts[:H], shifts[H:]
-    z, o, h, hat = work[: R * H], work[R * H :], work[2 * R * H :], work[3 * R * H :][:H]
-    work = work[3 * R * H + H :]
-    qkv, mixed, a, logsums = work, work[3 * R * H :], work[4 * R * H :], work[R * (4 * H + F) :]
-    rest = work[R * (4 * H + F + A) :]
-    each, zero = rest.size // threads, u32(0)
-    into = z if norm_first else x
-    if norm_first:
-        for r in range(R):
-            i, j = r * H, (r + 1) * H
-            norm_row(x[i:j], hat, z[i:j], gain1, shift1, eps)
-    for chunk in prange(threads):
-        _some_columns(into, H, packed, qkv_b, qkv, 3 * H, R, threads, chunk)
-    for chunk in prange(threads):
-        mine = rest[chunk * each :][:each]
-        for task in range(sequences * A * chunk // threads, sequences * A * (chunk + 1) // threads):
-            row, T = starts[task // A], starts[task // A + 1] - starts[task // A]
-            _attend(
-                qkv, row, T, H, A, task % A, mixed, logsums, mine,
-                causal, longest, 0, zero, zero, f32(1),
-            )  # fmt: skip
-    for chunk in prange(threads):
-        _some_columns(mixed, H, packed[3 * H * H :], out_b, o, H, R, threads, chunk)
-    for r in range(R):
-        i, j = r * H, (r + 1) * H
-        _add_kept(o[i:j], x[i:j], h[i:j], zero, zero, f32(1))
-        if norm_first:
-            norm_row(h[i:j], hat, z[i:j], gain2, shift2, eps)
-        else:
-            norm_row(h[i:j], hat, h[i:j], gain1, shift1, eps)
-    into = z if norm_first else h
-    for chunk in prange(threads):
-        first, end = _some_columns(into, H, packed[4 * H * H :], up_b, a, F, R, threads, chunk)
-        for r in range(R):
-            row = a[r * F + first : r * F + end]
-            _gelu(row, row, tanh)
-    for chunk in prange(threads):
-        _some_columns(a, F, packed[4 * H * H + H * F :], down_b, o, H, R, threads, chunk)
-    for r in range(R):
-        i, j = r * H, (r + 1) * H
-        _add_kept(o[i:j], h[i:j], y[i:j], zero, zero, f32(1))
-        if not norm_first:
-            norm_row(y[i:j], hat, y[i:j], gain2, shift2, eps)
-
-
-def together_size(R, H, F, A, threads, longest):
-    """Numbers of scratch for `forward_together`."""
-    return R * (7 * H + F + A) + H + threads * work_size(longest, H // A)
 
 
 def sides_size(M, H, F):

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import boolean, float32, int64, prange, uint32, void
 
-from npssl.kernels.block import _add_kept
+from npssl.kernels.block import add_kept
 from npssl.kernels.elementary import hashed
 from npssl.kernels.jit import jit
 from npssl.kernels.norm_row import norm_row, norm_row_back
@@ -37,7 +37,7 @@ def embed(
             if norm:
                 inverse[r] = norm_row(to, hat[r], to, gain, shift, eps)
             if limit:
-                _add_kept(to, nothing, to, seed + u32(r * H), limit, scale)
+                add_kept(to, nothing, to, seed + u32(r * H), limit, scale)
 
 
 @jit(

@@ -125,8 +125,10 @@ def packed_block(
     given = weights, *biases, gains, shifts
     flat, sizes = (threads, x.reshape(-1), y.reshape(-1), rows.starts), (H, F, heads)
     if not keep and len(rows.tiles) == 2 and not limit:  # one tile: by all threads together
-        work = borrow(block.together_size(M, H, F, heads, threads, rows.longest))
-        block.forward_together(*flat, *sizes, *given, work, *options[:4], np.float32(eps))
+        from npssl.kernels import together
+
+        work = borrow(together.together_size(M, H, F, heads, threads, rows.longest))
+        together.forward_together(*flat, *sizes, *given, work, *options[:4], np.float32(eps))
     else:
         size = R * (3 * H + F) + head + (0 if keep else block.kept_size(R, H, F, heads))
         work = borrow(threads * size)
