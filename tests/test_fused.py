@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import njit, types
 
 from npssl.kernels import gemm
 from npssl.kernels.elementary import kept
+from npssl.kernels.jit import by_name, jit
 from npssl.layers.activation import gelu
 from npssl.layers.linear import linear
 from npssl.layers.norm import layernorm
@@ -75,12 +77,35 @@ def test_gemm(m, k, n, across, runs, transposed, mode):
         gemm.pack_transposed(np.ascontiguousarray(b.T).reshape(-1), 0, k, k, n, packed)
     else:
         gemm.pack(b.reshape(-1), 0, n, k, n, packed)
-    gemm.product.ctypes(
+    gemm.product(
         *(a.ctypes.data, a_row, a_k, runs, run, packed.ctypes.data, k),
         *(c.ctypes.data, c.strides[0], m, n, k // runs, bias.ctypes.data, mode),
     )
     start = {gemm.STORE: 0, gemm.ADD: before[:, :n], gemm.BIAS: bias[:n]}[mode]
     np.testing.assert_allclose(c[:, :n], left.astype(float) @ b + start, rtol=1e-4, atol=1e-4)
+
+
+@jit(types.void(gemm._given, types.int32, types.float64[::1]), cache=False)
+def _scaled(x, factor, y):
+    for i in range(x.size):
+        y[i] = factor * x[i]
+
+
+def test_called_by_name():
+    scaled = by_name("npssl_test_scaled", _scaled)
+
+    @njit
+    def twice(x, y, n):
+        scaled(x, 3, y)  # a literal, and an array that may be written to
+        scaled(x[:n], np.uint8(2), y[:n])
+
+    x, y = np.arange(4, dtype=np.float32), np.zeros(4)
+    twice(x, y, 2)
+    np.testing.assert_array_equal(y, [0, 2, 6, 9])
+    refused = (lambda x: scaled(x, 3)), (lambda x: scaled(x, 3, x)), (lambda x: scaled(3, 3, x))
+    for call in refused:
+        with pytest.raises(TypeError, match="npssl_test_scaled: expected"):
+            njit(call)(x)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -22,7 +22,7 @@ from numba import boolean, float32, int64, prange, uint32, void
 from npssl.kernels import panels
 from npssl.kernels.elementary import exp, gelu, gelu_and_slope, hashed
 from npssl.kernels.gemm import ADD, BIAS, PANEL, STORE, address, gemm, pack, pack_transposed
-from npssl.kernels.jit import jit
+from npssl.kernels.jit import by_name, jit
 from npssl.kernels.norm_row import norm_row, norm_row_back
 from npssl.kernels.panels import COLUMNS, DEPTH, GAP
 
@@ -354,13 +354,93 @@ def _parts(kept, M, H, F, A, r0, r1):
     return qkv, mixed, hat1, hat2, u, inverse1, inverse2, logsums
 
 
-@jit(
-    void(
-        int64, *[_vector] * 2, *[_places] * 2, *[int64] * 3, *[_vector] * 9,
-        *[boolean] * 4, int64, *[uint32] * 4, float32, float32,
-    ),
-    parallel=True,
+_FORWARD = (
+    int64, *[_vector] * 2, *[_places] * 2, *[int64] * 3, *[_vector] * 9,
+    *[boolean] * 4, int64, *[uint32] * 4, float32, float32,
 )  # fmt: skip
+
+
+@jit(void(int64, *_FORWARD))
+def _forward_tiles(
+    chunk, threads, x, y, starts, tiles, H, F, A, packed, qkv_b, out_b, up_b, down_b, gains, shifts,
+    kept, work, keep, norm_first, tanh, causal, stride, seed1, seed2, seed3, limit, scale, eps,
+):  # fmt: skip
+    """A thread's tiles of `forward`."""
+    count = tiles.size - 1
+    gain1, gain2, shift1, shift2 = gains[:H], gains[H:], shifts[:H], shifts[H:]
+    w_out, w_up, w_down = 3 * H * H, 4 * H * H, 4 * H * H + H * F
+    M = starts[starts.size - 1]
+    each = work.size // threads
+    mine = work[chunk * each :][:each]
+    for t in range(count * chunk // threads, count * (chunk + 1) // threads):
+        r0, r1 = starts[tiles[t]], starts[tiles[t + 1]]
+        R = r1 - r0
+        X, Y = x[r0 * H :][: R * H], y[r0 * H :][: R * H]
+        z, o, h, a = (
+            mine[: R * H],
+            mine[R * H :][: R * H],
+            mine[2 * R * H :][: R * H],
+            mine[3 * R * H :][: R * F],
+        )
+        rest = mine[3 * R * H + R * F :]
+        if keep:
+            parts = _parts(kept, M, H, F, A, r0, r1)
+        else:
+            parts = _parts(rest, R, H, F, A, 0, R)
+            rest = rest[R * (6 * H + F + 2 + A) :]
+        qkv, mixed, hat1, hat2, u, inverse1, inverse2, logsums = parts
+        into = X
+        if norm_first:
+            for r in range(R):
+                i, j = r * H, (r + 1) * H
+                inverse1[r] = norm_row(X[i:j], hat1[i:j], z[i:j], gain1, shift1, eps)
+            into = z
+        p = address(packed)
+        gemm(
+            address(into), 4 * H, 4, p, H, address(qkv), 12 * H, R, 3 * H, H,
+            address(qkv_b), BIAS,
+        )  # fmt: skip
+        for s in range(tiles[t], tiles[t + 1]):
+            row, T = starts[s] - r0, starts[s + 1] - starts[s]
+            for head in range(A):
+                attend(
+                    qkv, row, T, H, A, head, mixed, logsums, rest,
+                    causal, stride, r0, seed1, limit, scale,
+                )  # fmt: skip
+        gemm(
+            address(mixed), 4 * H, 4, p + 4 * w_out, H, address(o), 4 * H, R, H, H,
+            address(out_b), BIAS,
+        )  # fmt: skip
+        for r in range(R):
+            i, j = r * H, (r + 1) * H
+            seed = seed2 + u32((r0 + r) * H)
+            add_kept(o[i:j], X[i:j], h[i:j], seed, limit, scale)
+            if norm_first:
+                inverse2[r] = norm_row(h[i:j], hat2[i:j], z[i:j], gain2, shift2, eps)
+            else:
+                inverse1[r] = norm_row(h[i:j], hat1[i:j], h[i:j], gain1, shift1, eps)
+        into = z if norm_first else h
+        gemm(
+            address(into), 4 * H, 4, p + 4 * w_up, H, address(u), 4 * F, R, F, H,
+            address(up_b), BIAS,
+        )  # fmt: skip
+        gelu_numbers(u, a, tanh)
+        gemm(
+            address(a), 4 * F, 4, p + 4 * w_down, F, address(o), 4 * H, R, H, F,
+            address(down_b), BIAS,
+        )  # fmt: skip
+        for r in range(R):
+            i, j = r * H, (r + 1) * H
+            seed = seed3 + u32((r0 + r) * H)
+            add_kept(o[i:j], h[i:j], Y[i:j], seed, limit, scale)
+            if not norm_first:
+                inverse2[r] = norm_row(Y[i:j], hat2[i:j], Y[i:j], gain2, shift2, eps)
+
+
+_tiles_forward = by_name("npssl_block_forward", _forward_tiles)
+
+
+@jit(void(*_FORWARD), parallel=True)
 def forward(
     threads, x, y, starts, tiles, H, F, A, packed, qkv_b, out_b, up_b, down_b, gains, shifts,
     kept, work, keep, norm_first, tanh, causal, stride, seed1, seed2, seed3, limit, scale, eps,
@@ -372,76 +452,12 @@ def forward(
     kept : see `kept_size`, for all M rows, or, unless ``keep``, not used
     work : scratch, a part for each thread;  limit : hashes below it are dropped
     """
-    count = tiles.size - 1
-    gain1, gain2, shift1, shift2 = gains[:H], gains[H:], shifts[:H], shifts[H:]
-    w_out, w_up, w_down = 3 * H * H, 4 * H * H, 4 * H * H + H * F
-    M = starts[starts.size - 1]
-    each = work.size // threads
     for chunk in prange(threads):
-        mine = work[chunk * each :][:each]
-        for t in range(count * chunk // threads, count * (chunk + 1) // threads):
-            r0, r1 = starts[tiles[t]], starts[tiles[t + 1]]
-            R = r1 - r0
-            X, Y = x[r0 * H :][: R * H], y[r0 * H :][: R * H]
-            z, o, h, a = (
-                mine[: R * H],
-                mine[R * H :][: R * H],
-                mine[2 * R * H :][: R * H],
-                mine[3 * R * H :][: R * F],
-            )
-            rest = mine[3 * R * H + R * F :]
-            if keep:
-                parts = _parts(kept, M, H, F, A, r0, r1)
-            else:
-                parts = _parts(rest, R, H, F, A, 0, R)
-                rest = rest[R * (6 * H + F + 2 + A) :]
-            qkv, mixed, hat1, hat2, u, inverse1, inverse2, logsums = parts
-            into = X
-            if norm_first:
-                for r in range(R):
-                    i, j = r * H, (r + 1) * H
-                    inverse1[r] = norm_row(X[i:j], hat1[i:j], z[i:j], gain1, shift1, eps)
-                into = z
-            p = address(packed)
-            gemm(
-                address(into), 4 * H, 4, p, H, address(qkv), 12 * H, R, 3 * H, H,
-                address(qkv_b), BIAS,
-            )  # fmt: skip
-            for s in range(tiles[t], tiles[t + 1]):
-                row, T = starts[s] - r0, starts[s + 1] - starts[s]
-                for head in range(A):
-                    attend(
-                        qkv, row, T, H, A, head, mixed, logsums, rest,
-                        causal, stride, r0, seed1, limit, scale,
-                    )  # fmt: skip
-            gemm(
-                address(mixed), 4 * H, 4, p + 4 * w_out, H, address(o), 4 * H, R, H, H,
-                address(out_b), BIAS,
-            )  # fmt: skip
-            for r in range(R):
-                i, j = r * H, (r + 1) * H
-                seed = seed2 + u32((r0 + r) * H)
-                add_kept(o[i:j], X[i:j], h[i:j], seed, limit, scale)
-                if norm_first:
-                    inverse2[r] = norm_row(h[i:j], hat2[i:j], z[i:j], gain2, shift2, eps)
-                else:
-                    inverse1[r] = norm_row(h[i:j], hat1[i:j], h[i:j], gain1, shift1, eps)
-            into = z if norm_first else h
-            gemm(
-                address(into), 4 * H, 4, p + 4 * w_up, H, address(u), 4 * F, R, F, H,
-                address(up_b), BIAS,
-            )  # fmt: skip
-            gelu_numbers(u, a, tanh)
-            gemm(
-                address(a), 4 * F, 4, p + 4 * w_down, F, address(o), 4 * H, R, H, F,
-                address(down_b), BIAS,
-            )  # fmt: skip
-            for r in range(R):
-                i, j = r * H, (r + 1) * H
-                seed = seed3 + u32((r0 + r) * H)
-                add_kept(o[i:j], h[i:j], Y[i:j], seed, limit, scale)
-                if not norm_first:
-                    inverse2[r] = norm_row(Y[i:j], hat2[i:j], Y[i:j], gain2, shift2, eps)
+        _tiles_forward(
+            chunk, threads, x, y, starts, tiles, H, F, A, packed, qkv_b, out_b, up_b, down_b,
+            gains, shifts, kept, work, keep, norm_first, tanh, causal, stride, seed1, seed2,
+            seed3, limit, scale, eps,
+        )  # fmt: skip
 
 
 def sides_size(M, H, F):
@@ -461,13 +477,105 @@ def sums_size(H, F):
     return 9 * H + F
 
 
-@jit(
-    void(
-        int64, *[_vector] * 2, *[_places] * 2, *[int64] * 3, *[_vector] * 6,
-        boolean, boolean, boolean, int64, *[uint32] * 4, float32,
-    ),
-    parallel=True,
+_BACKWARD = (
+    int64, *[_vector] * 2, *[_places] * 2, *[int64] * 3, *[_vector] * 6,
+    *[boolean] * 3, int64, *[uint32] * 4, float32,
 )  # fmt: skip
+
+
+@jit(void(int64, *_BACKWARD))
+def _backward_tiles(
+    chunk, threads, dy, dx, starts, tiles, H, F, A, packed, gains, kept, sides, sums, work,
+    norm_first, tanh, causal, stride, seed1, seed2, seed3, limit, scale,
+):  # fmt: skip
+    """A thread's tiles of `backward`."""
+    count = tiles.size - 1
+    gain1, gain2 = gains[:H], gains[H:]
+    w_out, w_up, w_down = 3 * H * H, 4 * H * H, 4 * H * H + H * F
+    M = starts[starts.size - 1]
+    each, wide = work.size // threads, 9 * H + F
+    mine = work[chunk * each :][:each]
+    for t in range(count * chunk // threads, count * (chunk + 1) // threads):
+        r0, r1 = starts[tiles[t]], starts[tiles[t + 1]]
+        R = r1 - r0
+        DY, DX = dy[r0 * H :][: R * H], dx[r0 * H :][: R * H]
+        qkv, _mixed, hat1, hat2, u, inverse1, inverse2, logsums = _parts(kept, M, H, F, A, r0, r1)
+        du = sides[r0 * F :][: R * F]
+        df, do, dqkv = _sides(sides, M, H, F)
+        df, do = df[r0 * H :][: R * H], do[r0 * H :][: R * H]
+        dqkv = dqkv[3 * r0 * H :][: 3 * R * H]
+        mean = sums[t * wide :][:wide]
+        d_qkv_b, d_out_b, d_up_b, d_down_b = (
+            mean[: 3 * H],
+            mean[3 * H :][:H],
+            mean[4 * H :][:F],
+            mean[4 * H + F :][:H],
+        )
+        mean = mean[5 * H + F :]
+        d_gain1, d_gain2, d_shift1, d_shift2 = (
+            mean[:H],
+            mean[H:][:H],
+            mean[2 * H :][:H],
+            mean[3 * H :][:H],
+        )
+        dh, dm, da = mine[: R * H], mine[R * H :][: R * H], mine[2 * R * H :][: R * F]
+        rest = mine[2 * R * H + R * F :]
+        p = address(packed)
+        for r in range(R):
+            i, j = r * H, (r + 1) * H
+            if norm_first:
+                dh[i:j] = DY[i:j]
+            else:
+                norm_row_back(
+                    DY[i:j], hat2[i:j], inverse2[r], gain2, d_gain2, d_shift2, dh[i:j], False
+                )
+            seed = seed3 + u32((r0 + r) * H)
+            _drop_back(dh[i:j], df[i:j], d_down_b, seed, limit, scale)
+        gemm(address(df), 4 * H, 4, p + 4 * w_down, H, address(da), 4 * F, R, F, H, 0, STORE)
+        for r in range(R):
+            i, j = r * F, (r + 1) * F
+            _gelu_back(u[i:j], da[i:j], du[i:j], d_up_b, tanh)
+        to, mode = (dm, STORE) if norm_first else (dh, ADD)
+        gemm(address(du), 4 * F, 4, p + 4 * w_up, F, address(to), 4 * H, R, H, F, 0, mode)
+        for r in range(R):
+            i, j = r * H, (r + 1) * H
+            if norm_first:
+                norm_row_back(
+                    dm[i:j], hat2[i:j], inverse2[r], gain2, d_gain2, d_shift2, dh[i:j], True
+                )
+                DX[i:j] = dh[i:j]
+            else:
+                norm_row_back(
+                    dh[i:j], hat1[i:j], inverse1[r], gain1, d_gain1, d_shift1, DX[i:j], False
+                )
+            seed = seed2 + u32((r0 + r) * H)
+            _drop_back(DX[i:j], do[i:j], d_out_b, seed, limit, scale)
+        gemm(address(do), 4 * H, 4, p + 4 * w_out, H, address(dm), 4 * H, R, H, H, 0, STORE)
+        for s in range(tiles[t], tiles[t + 1]):
+            row, T = starts[s] - r0, starts[s + 1] - starts[s]
+            for head in range(A):
+                _attend_back(
+                    qkv, dm, dqkv, row, T, H, A, head, logsums, rest,
+                    causal, stride, r0, seed1, limit, scale,
+                )  # fmt: skip
+        for r in range(R):
+            d = dqkv[r * 3 * H :][: 3 * H]
+            for j in range(3 * H):
+                d_qkv_b[j] += d[j]
+        to, mode = (dm, STORE) if norm_first else (DX, ADD)
+        gemm(address(dqkv), 12 * H, 4, p, 3 * H, address(to), 4 * H, R, H, 3 * H, 0, mode)
+        if norm_first:
+            for r in range(R):
+                i, j = r * H, (r + 1) * H
+                norm_row_back(
+                    dm[i:j], hat1[i:j], inverse1[r], gain1, d_gain1, d_shift1, DX[i:j], True
+                )
+
+
+_tiles_backward = by_name("npssl_block_backward", _backward_tiles)
+
+
+@jit(void(*_BACKWARD), parallel=True)
 def backward(
     threads, dy, dx, starts, tiles, H, F, A, packed, gains, kept, sides, sums, work,
     norm_first, tanh, causal, stride, seed1, seed2, seed3, limit, scale,
@@ -478,102 +586,19 @@ def backward(
     sides : written: for all M rows du, df, do, dqkv; see `weight_gradients`
     sums : added to: of each tile qkv_b, out_b, up_b, down_b, both gains, both shifts
     """
-    count = tiles.size - 1
-    gain1, gain2 = gains[:H], gains[H:]
-    w_out, w_up, w_down = 3 * H * H, 4 * H * H, 4 * H * H + H * F
-    M = starts[starts.size - 1]
-    each, wide = work.size // threads, 9 * H + F
     for chunk in prange(threads):
-        mine = work[chunk * each :][:each]
-        for t in range(count * chunk // threads, count * (chunk + 1) // threads):
-            r0, r1 = starts[tiles[t]], starts[tiles[t + 1]]
-            R = r1 - r0
-            DY, DX = dy[r0 * H :][: R * H], dx[r0 * H :][: R * H]
-            qkv, _mixed, hat1, hat2, u, inverse1, inverse2, logsums = _parts(
-                kept, M, H, F, A, r0, r1
-            )
-            du = sides[r0 * F :][: R * F]
-            df, do, dqkv = _sides(sides, M, H, F)
-            df, do = df[r0 * H :][: R * H], do[r0 * H :][: R * H]
-            dqkv = dqkv[3 * r0 * H :][: 3 * R * H]
-            mean = sums[t * wide :][:wide]
-            d_qkv_b, d_out_b, d_up_b, d_down_b = (
-                mean[: 3 * H],
-                mean[3 * H :][:H],
-                mean[4 * H :][:F],
-                mean[4 * H + F :][:H],
-            )
-            mean = mean[5 * H + F :]
-            d_gain1, d_gain2, d_shift1, d_shift2 = (
-                mean[:H],
-                mean[H:][:H],
-                mean[2 * H :][:H],
-                mean[3 * H :][:H],
-            )
-            dh, dm, da = mine[: R * H], mine[R * H :][: R * H], mine[2 * R * H :][: R * F]
-            rest = mine[2 * R * H + R * F :]
-            p = address(packed)
-            for r in range(R):
-                i, j = r * H, (r + 1) * H
-                if norm_first:
-                    dh[i:j] = DY[i:j]
-                else:
-                    norm_row_back(
-                        DY[i:j], hat2[i:j], inverse2[r], gain2, d_gain2, d_shift2, dh[i:j], False
-                    )
-                seed = seed3 + u32((r0 + r) * H)
-                _drop_back(dh[i:j], df[i:j], d_down_b, seed, limit, scale)
-            gemm(address(df), 4 * H, 4, p + 4 * w_down, H, address(da), 4 * F, R, F, H, 0, STORE)
-            for r in range(R):
-                i, j = r * F, (r + 1) * F
-                _gelu_back(u[i:j], da[i:j], du[i:j], d_up_b, tanh)
-            to, mode = (dm, STORE) if norm_first else (dh, ADD)
-            gemm(address(du), 4 * F, 4, p + 4 * w_up, F, address(to), 4 * H, R, H, F, 0, mode)
-            for r in range(R):
-                i, j = r * H, (r + 1) * H
-                if norm_first:
-                    norm_row_back(
-                        dm[i:j], hat2[i:j], inverse2[r], gain2, d_gain2, d_shift2, dh[i:j], True
-                    )
-                    DX[i:j] = dh[i:j]
-                else:
-                    norm_row_back(
-                        dh[i:j], hat1[i:j], inverse1[r], gain1, d_gain1, d_shift1, DX[i:j], False
-                    )
-                seed = seed2 + u32((r0 + r) * H)
-                _drop_back(DX[i:j], do[i:j], d_out_b, seed, limit, scale)
-            gemm(address(do), 4 * H, 4, p + 4 * w_out, H, address(dm), 4 * H, R, H, H, 0, STORE)
-            for s in range(tiles[t], tiles[t + 1]):
-                row, T = starts[s] - r0, starts[s + 1] - starts[s]
-                for head in range(A):
-                    _attend_back(
-                        qkv, dm, dqkv, row, T, H, A, head, logsums, rest,
-                        causal, stride, r0, seed1, limit, scale,
-                    )  # fmt: skip
-            for r in range(R):
-                d = dqkv[r * 3 * H :][: 3 * H]
-                for j in range(3 * H):
-                    d_qkv_b[j] += d[j]
-            to, mode = (dm, STORE) if norm_first else (DX, ADD)
-            gemm(address(dqkv), 12 * H, 4, p, 3 * H, address(to), 4 * H, R, H, 3 * H, 0, mode)
-            if norm_first:
-                for r in range(R):
-                    i, j = r * H, (r + 1) * H
-                    norm_row_back(
-                        dm[i:j], hat1[i:j], inverse1[r], gain1, d_gain1, d_shift1, DX[i:j], True
-                    )
+        _tiles_backward(
+            chunk, threads, dy, dx, starts, tiles, H, F, A, packed, gains, kept, sides, sums,
+            work, norm_first, tanh, causal, stride, seed1, seed2, seed3, limit, scale,
+        )  # fmt: skip
 
 
-@jit(void(*[int64] * 4, *[_vector] * 10, boolean, boolean), parallel=True)
-def weight_gradients(
-    threads, M, H, F, x, kept, gains, shifts, sides, d_qkv, d_out, d_up, d_down, work,
+@jit(void(*[int64] * 5, *[_vector] * 10, boolean, boolean))
+def _weight_tasks(
+    chunk, threads, M, H, F, x, kept, gains, shifts, sides, d_qkv, d_out, d_up, d_down, work,
     norm_first, tanh,
 ):  # fmt: skip
-    """Adds to the gradients of the four matrices, all threads through the same rows together.
-
-    What stands left in a product is read or, if it is a norm or a GELU of what was kept, made
-    again: that costs less than to write and to read it.
-    """
+    """A thread's tasks of `weight_gradients`."""
     _, mixed, hat1, hat2, u, _, _, _ = _parts(kept, M, H, F, 1, 0, M)
     df, do, dqkv = _sides(sides, M, H, F)
     hat, gain, shift = hat1, gains[:H], shifts[:H]
@@ -586,34 +611,53 @@ def weight_gradients(
     )
     count = wide + one + hidden + one * ((F + H - 1) // H)
     each, pitch = work.size // threads, H + GAP
+    panel = work[chunk * each :][: DEPTH * COLUMNS]
+    near = work[chunk * each + DEPTH * COLUMNS :][: DEPTH * pitch]
+    start, stop = count * chunk // threads, count * (chunk + 1) // threads
+    for r in range(0, M, DEPTH):
+        end = min(M, r + DEPTH)
+        for task in range(start, stop):
+            if task < wide:
+                where = panels.place(task, H, 3 * H, H)
+                if task == start or not where[1]:
+                    if norm_first:
+                        _normed_near(hat1, gains, shifts, H, r, end, near, pitch)
+                    else:
+                        panels.bring_near(x, H, r, end, where, near, pitch)
+                right, n, into = dqkv, 3 * H, d_qkv
+            elif task < wide + one:
+                where = panels.place(task - wide, H, H, H)
+                if task == start or not where[1]:
+                    panels.bring_near(mixed, H, r, end, where, near, pitch)
+                right, n, into = do, H, d_out
+            elif task < wide + one + hidden:
+                where = panels.place(task - wide - one, H, F, H)
+                if task == start or not where[1]:
+                    _normed_near(hat, gain, shift, H, r, end, near, pitch)
+                right, n, into = sides, F, d_up
+            else:
+                where = panels.place(task - wide - one - hidden, F, H, H)
+                if task == start or not where[1]:
+                    _gelu_near(u, F, r, end, where, near, pitch, tanh)
+                right, n, into = df, H, d_down
+            panels.gradient_task(near, pitch, right, n, r, end, into, where, panel)
+
+
+_tasks = by_name("npssl_block_weight_gradients", _weight_tasks)
+
+
+@jit(void(*[int64] * 4, *[_vector] * 10, boolean, boolean), parallel=True)
+def weight_gradients(
+    threads, M, H, F, x, kept, gains, shifts, sides, d_qkv, d_out, d_up, d_down, work,
+    norm_first, tanh,
+):  # fmt: skip
+    """Adds to the gradients of the four matrices, all threads through the same rows together.
+
+    What stands left in a product is read or, if it is a norm or a GELU of what was kept, made
+    again: that costs less than to write and to read it.
+    """
     for chunk in prange(threads):
-        panel = work[chunk * each :][: DEPTH * COLUMNS]
-        near = work[chunk * each + DEPTH * COLUMNS :][: DEPTH * pitch]
-        start, stop = count * chunk // threads, count * (chunk + 1) // threads
-        for r in range(0, M, DEPTH):
-            end = min(M, r + DEPTH)
-            for task in range(start, stop):
-                if task < wide:
-                    where = panels.place(task, H, 3 * H, H)
-                    if task == start or not where[1]:
-                        if norm_first:
-                            _normed_near(hat1, gains, shifts, H, r, end, near, pitch)
-                        else:
-                            panels.bring_near(x, H, r, end, where, near, pitch)
-                    right, n, into = dqkv, 3 * H, d_qkv
-                elif task < wide + one:
-                    where = panels.place(task - wide, H, H, H)
-                    if task == start or not where[1]:
-                        panels.bring_near(mixed, H, r, end, where, near, pitch)
-                    right, n, into = do, H, d_out
-                elif task < wide + one + hidden:
-                    where = panels.place(task - wide - one, H, F, H)
-                    if task == start or not where[1]:
-                        _normed_near(hat, gain, shift, H, r, end, near, pitch)
-                    right, n, into = sides, F, d_up
-                else:
-                    where = panels.place(task - wide - one - hidden, F, H, H)
-                    if task == start or not where[1]:
-                        _gelu_near(u, F, r, end, where, near, pitch, tanh)
-                    right, n, into = df, H, d_down
-                panels.gradient_task(near, pitch, right, n, r, end, into, where, panel)
+        _tasks(
+            chunk, threads, M, H, F, x, kept, gains, shifts, sides, d_qkv, d_out, d_up, d_down,
+            work, norm_first, tanh,
+        )  # fmt: skip

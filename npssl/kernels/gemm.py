@@ -16,14 +16,13 @@ enough that one level of packing does.)
 The product is compiled once, and the kernels call it by its name, ``npssl_gemm``.
 """
 
-import llvmlite.binding as llvm
 from llvmlite import ir
-from numba import cfunc, int64, types
+from numba import int64, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from npssl.kernels import lanes
-from npssl.kernels.jit import OPTIONS, jit, unwritten
+from npssl.kernels.jit import by_name, jit, unwritten
 from npssl.kernels.lanes import I64, LANES, VEC
 
 WIDE = lanes.WIDE  # 32 registers of 16 numbers: a block is 12 x 32; else 16 of 8: 6 x 16
@@ -144,10 +143,9 @@ def _strip(vectors):
 
 
 _thin, _whole = _strip(1), _strip(PANEL // LANES)
-_signature = types.void(*[int64] * 14)
 
 
-@cfunc(_signature, **OPTIONS)
+@jit(types.void(*[int64] * 14))
 def product(a, a_row, a_k, runs, run, packed, pitch, c, c_row, m, n, k, bias, mode):
     """C of A whose columns are ``runs`` runs of k each, which begin ``run`` bytes apart."""
     for first in range(0, n, PANEL):
@@ -158,8 +156,7 @@ def product(a, a_row, a_k, runs, run, packed, pitch, c, c_row, m, n, k, bias, mo
             _whole(a, a_row, a_k, runs, run, panel, k, to, c_row, right, mode, m)
 
 
-llvm.add_symbol("npssl_gemm", product.address)
-gemm_runs = types.ExternalFunction("npssl_gemm", _signature)  # `product`, for other kernels
+gemm_runs = by_name("npssl_gemm", product)
 
 
 @jit

@@ -4,8 +4,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import llvmlite.binding as llvm
 import numba
-from numba.core import event
+from numba import types
+from numba.core import cgutils, event
+from numba.extending import intrinsic
 from numba.misc.appdirs import AppDirs
 
 _SAID: list[bool] = []
@@ -64,6 +67,44 @@ def jit(signature=None, **options):
     """
     options = OPTIONS | options
     return numba.njit(signature, **options) if signature else numba.njit(**options)
+
+
+def by_name(name, kernel):
+    """What calls a kernel by its name, and holds no copy of it that is compiled again.
+
+    Numba puts what a kernel calls into the kernel, and compiles a parallel one three times.
+    So what is long, or has many callers, is compiled once and called by name; a call costs
+    some nanoseconds more.
+
+    Parameters
+    ----------
+    name : str
+        Known to the whole process: ``"npssl_..."``.
+    kernel : a function that `jit` compiled with one signature, and that returns nothing
+
+    Returns
+    -------
+    a function that kernels can call, with arguments that fit the kernel's types
+    """
+    (made,) = kernel.overloads.values()
+    wanted = made.signature.args
+    llvm.add_symbol(name, made.library.get_pointer_to_function(made.fndesc.llvm_func_name))
+
+    @intrinsic
+    def call(typingctx, *given):
+        def codegen(context, b, signature, values):
+            values = cgutils.unpack_tuple(b, values[0])
+            values = [context.cast(b, *each) for each in zip(values, given, wanted)]
+            kind = context.call_conv.get_function_type(types.void, wanted)
+            callee = cgutils.get_or_insert_function(b.module, kind, name)
+            context.call_conv.call_function(b, callee, types.void, wanted, values)
+            return context.get_dummy_value()
+
+        if len(given) == len(wanted) and all(map(typingctx.can_convert, given, wanted)):
+            return types.void(types.BaseTuple.from_types(given)), codegen
+        raise TypeError(f"{name}: expected {wanted}, found {given}")
+
+    return call
 
 
 def unwritten(array):

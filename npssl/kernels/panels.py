@@ -1,15 +1,19 @@
 """Parts of products of matrices, as tasks for threads: a panel packed, a gradient's block."""
 
+from numba import boolean, float32, int64, types, void
+
 from npssl.kernels.gemm import ADD, PANEL, address, gemm, pack, pack_transposed
-from npssl.kernels.jit import jit
+from npssl.kernels.jit import by_name, jit, unwritten
 
 DEPTH = 128  # rows that a weight's gradient takes in at a time
 COLUMNS = 128  # of a weight, in one task
 GAP = 16  # numbers between the rows of what is brought near: one cache line
+_vector = float32[::1]
+_given = unwritten(_vector)
 
 
-@jit
-def pack_panel(weight, k, n, packed, panel, transposed):
+@jit(void(_given, int64, int64, _vector, int64, boolean))
+def _pack_panel(weight, k, n, packed, panel, transposed):
     """One panel of a weight (k, n), or of the transpose of one that lies as (n, k)."""
     first = panel * PANEL
     width = min(PANEL, n - first)
@@ -17,6 +21,9 @@ def pack_panel(weight, k, n, packed, panel, transposed):
         pack_transposed(weight, first * k, k, k, width, packed[first * k :])
     else:
         pack(weight, first, n, k, width, packed[first * k :])
+
+
+pack_panel = by_name("npssl_pack_panel", _pack_panel)
 
 
 @jit
@@ -37,8 +44,8 @@ def bring_near(left, k, begin, end, where, near, pitch):
             target[j] = source[j]
 
 
-@jit
-def gradient_task(near, pitch, right, n, begin, end, into, where, panel):
+@jit(void(_vector, int64, _given, *[int64] * 3, _vector, types.UniTuple(int64, 4), _vector))
+def _gradient_task(near, pitch, right, n, begin, end, into, where, panel):
     """A `place` of into (k, n) += left^T right, over rows ``begin`` to ``end`` of both.
 
     ``near`` holds that part of left (M, k), rows ``pitch`` numbers apart: an odd number of cache
@@ -50,6 +57,9 @@ def gradient_task(near, pitch, right, n, begin, end, into, where, panel):
         address(near), 4, 4 * pitch, address(panel), deep,
         address(into) + 4 * (top * n + first), 4 * n, rows, width, deep, 0, ADD,
     )  # fmt: skip
+
+
+gradient_task = by_name("npssl_gradient_task", _gradient_task)
 
 
 def scratch_size(tall):
