@@ -3,6 +3,7 @@
     python benchmarks/bench_pretraining.py bert                 against uni- and bigrams
     python benchmarks/bench_pretraining.py bert --torch         and PyTorch on the same batches
     python benchmarks/bench_pretraining.py bert --ablate        one setting changed at a time
+    python benchmarks/bench_pretraining.py bert --ablate "as above" "all [MASK]"    some of them
     python benchmarks/bench_pretraining.py characters words     GPT against Kneser-Ney
 
 All are measured on text held out.  Options: --seeds 0 1 2, --steps, --preset and sizes.
@@ -215,10 +216,11 @@ def bench_bert(a):
 
 
 def bench_ablations(a):
-    runs = (bert_rows(a, label, a.seeds, **changes) for label, changes in ABLATIONS.items())
+    labels = a.ablate or list(ABLATIONS)
+    runs = (bert_rows(a, label, a.seeds, **ABLATIONS[label]) for label in labels)
     rows = [row for _, row in chain.from_iterable(runs)]
     means = []
-    for label in ABLATIONS:
+    for label in labels:
         mine = [row for row in rows if row["model"] == label]
         row = {"model": label, "runs": len(mine)}
         for key in ("accuracy", "nats", "next_accuracy"):
@@ -278,7 +280,7 @@ def main():
     ask.add_argument("--mask-rate", type=float, default=0.3, help="of BERT's training")
     ask.add_argument("--held", type=int, default=200, help="batches of BERT's held-out pairs")
     ask.add_argument("--torch", action="store_true", help="BERT in PyTorch too")
-    ask.add_argument("--ablate", action="store_true", help="BERT with one setting changed")
+    ask.add_argument("--ablate", nargs="*", choices=ABLATIONS, help="BERT with one setting changed")
     for name, default in (("width", 128), ("depth", 4), ("heads", 4), ("context", 128)):
         ask.add_argument(f"--{name}", type=int, default=default, help="of GPT")
     ask.add_argument("--dropout", type=float, default=0.0, help="of GPT")
@@ -287,7 +289,8 @@ def main():
 
     rows = {}
     if "bert" in a.what:
-        rows["ablations" if a.ablate else "bert"] = (bench_ablations if a.ablate else bench_bert)(a)
+        ablate = a.ablate is not None
+        rows["ablations" if ablate else "bert"] = (bench_ablations if ablate else bench_bert)(a)
     if "characters" in a.what:
         text = sets.path("tinyshakespeare")
         rows["characters"] = bench_gpt(a, "characters", text, 5, dropout=a.dropout)
