@@ -28,7 +28,7 @@ def ours(a, task, seed, **options):
     """Scores by part, and the seconds."""
     from npssl.jobs.finetune import fine_tune
 
-    given = dict(limit=a.limit, epochs=a.epochs, where=a.data, progress=a.progress)
+    given = dict(limit=a.limit, epochs=a.epochs, lr=a.lr, where=a.data, progress=a.progress)
     return fine_tune(task, a.model, seed=seed, **given, **options).taught["scores"]
 
 
@@ -61,7 +61,7 @@ def torch_scores(a, name, seed):
     order, batch = finetune._Order(rows.lengths, 32, seed), 32
     steps = -(-len(rows) // batch)
     epochs = a.epochs or finetune.EPOCHS.get(name, 3)
-    lr = finetune.RATES.get(name, 5e-5)
+    lr = a.lr or finetune.RATES.get(name, 5e-5)
     schedule = warmup_linear(lr, int(0.1 * steps * epochs), steps * epochs)
 
     torch.manual_seed(seed)
@@ -139,6 +139,7 @@ def main():
     ask.add_argument("--seeds", nargs="+", type=int, default=[0])
     ask.add_argument("--limit", type=int, help="training examples of a task, at most")
     ask.add_argument("--epochs", type=int, help="default: what the task usually takes")
+    ask.add_argument("--lr", type=float, help="default: what the task usually takes")
     ask.add_argument("--model", help="folder of weights (default: the package's MiniLM)")
     ask.add_argument("--data", help="folder of data sets")
     ask.add_argument("--progress", action="store_true")

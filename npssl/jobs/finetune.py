@@ -34,7 +34,8 @@ from npssl.train import gradient_step, recorded, state_of, train
 
 POOLS = ("mean", "cls", "cosine")
 MEASURES = {"cola": "matthews"}  # what the dev part is judged by, where it is not the usual
-RATES = {"trec": 1e-4, "wnut17": 2e-4, "squad-mini": 1e-4}  # learning rates; others 5e-5
+# learning rates; others 5e-5
+RATES = {"sst2": 1e-4, "trec": 1e-4, "wnut17": 2e-4, "squad-mini": 1e-4}
 EPOCHS = {"cola": 4, "stsb": 4, "trec": 5, "wnut17": 6, "squad-mini": 6}  # others 3
 SPECIALS = 3  # rows that GPT's frames add to the table
 
