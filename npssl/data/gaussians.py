@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+_CUBED = math.sqrt(15.0)  # standard deviation of a cubed standard normal number
+
 
 def information(rho, width):
     """Nats that ``width`` independent pairs of correlation rho share: -width/2 log(1 - rho^2).
@@ -32,8 +34,8 @@ def correlation(nats, width):
 def draw(pairs, width, rho, rng, cubic=False):
     """Pairs (x, c), each (pairs, width) and normal, coordinate by coordinate correlated.
 
-    ``cubic`` gives c^3 in place of c: another critic, the same information, as the cube is
-    one to one.
+    ``cubic`` gives c^3, scaled to variance 1, in place of c: another critic, the same
+    information, as the cube is one to one.
 
     >>> x, c = draw(20000, 1, 0.8, np.random.default_rng(0))
     >>> round(float((x * c).mean()), 1)
@@ -42,7 +44,7 @@ def draw(pairs, width, rho, rng, cubic=False):
     information(rho, width)  # refuses what is no correlation
     x, noise = rng.normal(size=(2, pairs, width))
     c = rho * x + math.sqrt(1 - rho * rho) * noise
-    return x, c**3 if cubic else c
+    return x, c**3 / _CUBED if cubic else c
 
 
 def best_critic(x, c, rho, cubic=False):
@@ -58,6 +60,6 @@ def best_critic(x, c, rho, cubic=False):
     ((400, 400), True)
     """
     nats = information(rho, x.shape[1])
-    c = np.cbrt(c) if cubic else c
+    c = np.cbrt(_CUBED * c) if cubic else c
     squares = (x * x).sum(1)[:, None] + (c * c).sum(1)
     return nats + (rho * (x @ c.T) - rho * rho * squares / 2) / (1 - rho * rho)

@@ -6,7 +6,8 @@
 
     scores_ij = critic(x_i, c_j),   loss = -estimate(scores)
 
-A separable critic is a dot product of two networks, <g(x_i), h(c_j)>: N + N passes.  A
+A separable critic is a dot product of two networks, <g(x_i), h(c_j)> / sqrt(width of both),
+N + N passes: so scores are near 1 to begin with, and their exponentials are numbers.  A
 concatenated one sees both halves at once, f([x_i, c_j]): N^2 passes.  What the critic has
 learnt is read in nats by ``read``, on pairs that it was not trained on.
 
@@ -91,12 +92,13 @@ class MutualInformation:
         if self.critic == "separable":
             u, back_u = mlp(p.x, x)
             v, back_v = mlp(p.c, c)
+            scale = self.out**-0.5
 
             def back(ds, g):
-                back_u(ds @ v, g.x)
-                back_v(ds.T @ u, g.c)
+                back_u(scale * (ds @ v), g.x)
+                back_v(scale * (ds.T @ u), g.c)
 
-            return u @ v.T, back
+            return scale * (u @ v.T), back
         both = np.concatenate([np.repeat(x, N, 0), np.tile(c, (N, 1))], 1)
         s, back_mlp = mlp(p.both, both)
         return s.reshape(N, N), lambda ds, g: back_mlp(ds.reshape(-1, 1), g.both)
