@@ -1,12 +1,15 @@
-"""SimCSE without labels: by dropout rate, and with the same mask twice.
+"""SimCSE without labels: by dropout rate, and with the same mask twice; and with labels.
 
     python benchmarks/bench_simcse.py --model FOLDER
     python benchmarks/bench_simcse.py --model FOLDER --seeds 0 1 2 --rates 0 0.05 0.1 0.2 0.4
+    python benchmarks/bench_simcse.py --model FOLDER --pairs snli --epochs 3 --seeds 0 1 2
     python benchmarks/bench_simcse.py --layers 4 --limit 20000 --lr 3e-5 --pool mean --torch
 
 Every run is what ``npssl train simcse`` does on sentences of Wikipedia.  FOLDER is an encoder
 of the BERT kind that was trained on text alone, such as one of ``npssl train bert``; one that
-was trained for sentences already has nothing to gain; ``--layers 4`` takes its first four blocks
+was trained for sentences already has nothing to gain; ``--pairs`` is a folder with SNLI's s1.dev,
+s2.dev, labels.dev and the like, from which come triples: a premise, what follows from it and what
+contradicts it; ``--layers 4`` takes its first four blocks
 alone (without --model, of MiniLM's weights).  ``--torch`` trains the same in
 PyTorch too: same weights, head, batches, rates; its own dropout.  STS-B before and after, mean over
 seeds: Spearman of dev and test, and of test alignment, uniformity, the mean cosine and the
@@ -16,7 +19,9 @@ share of the largest singular value.  The last parameters are kept unless ``--ke
 import argparse
 import statistics
 import tempfile
+from collections import defaultdict
 from dataclasses import replace
+from pathlib import Path
 
 import common
 from bench_embed import minilm
@@ -38,6 +43,26 @@ def row(name, found):
     told["test"] = statistics.mean(test)
     told["range"] = f"{min(test):.3f}-{max(test):.3f}"
     return told | {figure: statistics.mean(of("test", figure)) for figure in FIGURES}
+
+
+def triples(folder, place):
+    """Files of premises with what follows, and with what contradicts too, of those that have both."""
+    told = defaultdict(lambda: defaultdict(list))
+    for part in ("dev", "test"):
+        files = ((folder / f"{n}.{part}").open(encoding="utf-8") for n in ("s1", "s2", "labels"))
+        for premise, text, label in zip(*files, strict=True):
+            told[premise.strip()][label.strip()].append(text.strip())
+    rows = [
+        (premise, *pair)
+        for premise, found in told.items()
+        for pair in zip(found["entailment"], found["contradiction"])
+    ]
+    print(f"{len(rows):,} triples")
+    for columns in (2, 3):
+        lines = ("\t".join(row[:columns]) + "\n" for row in rows)
+        out = place / f"{columns}.tsv"
+        out.write_text("".join(lines), encoding="utf-8")
+        yield columns, str(out)
 
 
 def first_layers(source, layers, folder):
@@ -107,6 +132,8 @@ def main():
     ask.add_argument("--model", help="folder of an encoder; default: the package's MiniLM")
     ask.add_argument("--layers", type=int, help="take the first of its blocks alone")
     ask.add_argument("--corpus", help="running text; default: the set enwiki-2018")
+    ask.add_argument("--pairs", metavar="FOLDER", help="labelled, as SNLI's")
+    ask.add_argument("--epochs", type=int, default=1)
     ask.add_argument("--rates", nargs="*", type=float, default=[0.1])
     ask.add_argument("--seeds", nargs="+", type=int, default=[0])
     ask.add_argument("--limit", type=int, default=50_000)
@@ -117,23 +144,28 @@ def main():
     o = ask.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         source = o.model or str(minilm())
-        run(o, first_layers(source, o.layers, folder) if o.layers else source)
+        labelled = dict(triples(Path(o.pairs), Path(folder))) if o.pairs else {}
+        run(o, first_layers(source, o.layers, folder) if o.layers else source, labelled)
 
 
-def run(o, model):
+def run(o, model, labelled):
     """Every setting with every seed."""
-    corpus = o.corpus or path("enwiki-2018/enwiki.txt")
+    corpus = o.corpus or (not labelled and path("enwiki-2018/enwiki.txt"))
     for part in ("dev", "test"):
         path(f"stsb/{part}")  # rather now than after training
     settings = [(f"rate {rate:g}", {"rate": rate}) for rate in o.rates]
     settings.append(("same mask twice", {"same_mask": True}))
+    if labelled:
+        settings = [("what follows", {"columns": 2})]
+        settings += [(f"contradicts, {w:g}", {"columns": 3, "hard": w}) for w in (0.0, 0.5, 1.0)]
     rows, runs = [], []
     for name, setting in settings:
         found = [
             train_simcse(
-                corpus,
+                labelled.get(setting.get("columns"), corpus),
                 model,
                 limit=o.limit,
+                epochs=o.epochs,
                 lr=o.lr,
                 pool=o.pool,
                 keep=o.keep,
