@@ -150,7 +150,7 @@ def main():
 
 def run(o, model, labelled):
     """Every setting with every seed."""
-    corpus = o.corpus or (not labelled and path("enwiki-2018/enwiki.txt"))
+    corpus = None if labelled else o.corpus or path("enwiki-2018/enwiki.txt")
     for part in ("dev", "test"):
         path(f"stsb/{part}")  # rather now than after training
     settings = [(f"rate {rate:g}", {"rate": rate}) for rate in o.rates]

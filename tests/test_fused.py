@@ -85,15 +85,14 @@ def test_gemm(m, k, n, across, runs, transposed, mode):
     np.testing.assert_allclose(c[:, :n], left.astype(float) @ b + start, rtol=1e-4, atol=1e-4)
 
 
+@by_name("npssl_test_scaled")
 @jit(types.void(gemm._given, types.int32, types.float64[::1]), cache=False)
-def _scaled(x, factor, y):
+def scaled(x, factor, y):
     for i in range(x.size):
         y[i] = factor * x[i]
 
 
 def test_called_by_name():
-    scaled = by_name("npssl_test_scaled", _scaled)
-
     @njit
     def twice(x, y, n):
         scaled(x, 3, y)  # a literal, and an array that may be written to

@@ -360,6 +360,7 @@ _FORWARD = (
 )  # fmt: skip
 
 
+@by_name("npssl_block_forward")
 @jit(void(int64, *_FORWARD))
 def _forward_tiles(
     chunk, threads, x, y, starts, tiles, H, F, A, packed, qkv_b, out_b, up_b, down_b, gains, shifts,
@@ -437,9 +438,6 @@ def _forward_tiles(
                 inverse2[r] = norm_row(Y[i:j], hat2[i:j], Y[i:j], gain2, shift2, eps)
 
 
-_tiles_forward = by_name("npssl_block_forward", _forward_tiles)
-
-
 @jit(void(*_FORWARD), parallel=True)
 def forward(
     threads, x, y, starts, tiles, H, F, A, packed, qkv_b, out_b, up_b, down_b, gains, shifts,
@@ -453,7 +451,7 @@ def forward(
     work : scratch, a part for each thread;  limit : hashes below it are dropped
     """
     for chunk in prange(threads):
-        _tiles_forward(
+        _forward_tiles(
             chunk, threads, x, y, starts, tiles, H, F, A, packed, qkv_b, out_b, up_b, down_b,
             gains, shifts, kept, work, keep, norm_first, tanh, causal, stride, seed1, seed2,
             seed3, limit, scale, eps,
@@ -483,6 +481,7 @@ _BACKWARD = (
 )  # fmt: skip
 
 
+@by_name("npssl_block_backward")
 @jit(void(int64, *_BACKWARD))
 def _backward_tiles(
     chunk, threads, dy, dx, starts, tiles, H, F, A, packed, gains, kept, sides, sums, work,
@@ -572,9 +571,6 @@ def _backward_tiles(
                 )
 
 
-_tiles_backward = by_name("npssl_block_backward", _backward_tiles)
-
-
 @jit(void(*_BACKWARD), parallel=True)
 def backward(
     threads, dy, dx, starts, tiles, H, F, A, packed, gains, kept, sides, sums, work,
@@ -587,12 +583,13 @@ def backward(
     sums : added to: of each tile qkv_b, out_b, up_b, down_b, both gains, both shifts
     """
     for chunk in prange(threads):
-        _tiles_backward(
+        _backward_tiles(
             chunk, threads, dy, dx, starts, tiles, H, F, A, packed, gains, kept, sides, sums,
             work, norm_first, tanh, causal, stride, seed1, seed2, seed3, limit, scale,
         )  # fmt: skip
 
 
+@by_name("npssl_block_weight_gradients")
 @jit(void(*[int64] * 5, *[_vector] * 10, boolean, boolean))
 def _weight_tasks(
     chunk, threads, M, H, F, x, kept, gains, shifts, sides, d_qkv, d_out, d_up, d_down, work,
@@ -643,9 +640,6 @@ def _weight_tasks(
             panels.gradient_task(near, pitch, right, n, r, end, into, where, panel)
 
 
-_tasks = by_name("npssl_block_weight_gradients", _weight_tasks)
-
-
 @jit(void(*[int64] * 4, *[_vector] * 10, boolean, boolean), parallel=True)
 def weight_gradients(
     threads, M, H, F, x, kept, gains, shifts, sides, d_qkv, d_out, d_up, d_down, work,
@@ -657,7 +651,7 @@ def weight_gradients(
     again: that costs less than to write and to read it.
     """
     for chunk in prange(threads):
-        _tasks(
+        _weight_tasks(
             chunk, threads, M, H, F, x, kept, gains, shifts, sides, d_qkv, d_out, d_up, d_down,
             work, norm_first, tanh,
         )  # fmt: skip

@@ -156,7 +156,7 @@ def product(a, a_row, a_k, runs, run, packed, pitch, c, c_row, m, n, k, bias, mo
             _whole(a, a_row, a_k, runs, run, panel, k, to, c_row, right, mode, m)
 
 
-gemm_runs = by_name("npssl_gemm", product)
+gemm_runs = by_name("npssl_gemm")(product)
 
 
 @jit

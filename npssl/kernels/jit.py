@@ -69,8 +69,8 @@ def jit(signature=None, **options):
     return numba.njit(signature, **options) if signature else numba.njit(**options)
 
 
-def by_name(name, kernel):
-    """What calls a kernel by its name, and holds no copy of it that is compiled again.
+def by_name(name):
+    """A decorator above `jit`: kernels call this one by its name, and hold no copy of it.
 
     Numba puts what a kernel calls into the kernel, and compiles a parallel one three times.
     So what is long, or has many callers, is compiled once and called by name; a call costs
@@ -80,31 +80,36 @@ def by_name(name, kernel):
     ----------
     name : str
         Known to the whole process: ``"npssl_..."``.
-    kernel : a function that `jit` compiled with one signature, and that returns nothing
 
     Returns
     -------
-    a function that kernels can call, with arguments that fit the kernel's types
+    a decorator of a function that `jit` compiled with one signature and that returns nothing;
+    what comes of it is for kernels to call, with arguments that fit its types
     """
-    (made,) = kernel.overloads.values()
-    wanted = made.signature.args
-    llvm.add_symbol(name, made.library.get_pointer_to_function(made.fndesc.llvm_func_name))
 
-    @intrinsic
-    def call(typingctx, *given):
-        def codegen(context, b, signature, values):
-            values = cgutils.unpack_tuple(b, values[0])
-            values = [context.cast(b, *each) for each in zip(values, given, wanted)]
-            kind = context.call_conv.get_function_type(types.void, wanted)
-            callee = cgutils.get_or_insert_function(b.module, kind, name)
-            context.call_conv.call_function(b, callee, types.void, wanted, values)
-            return context.get_dummy_value()
+    def of(kernel):
+        (made,) = kernel.overloads.values()
+        llvm.add_symbol(name, made.library.get_pointer_to_function(made.fndesc.llvm_func_name))
 
-        if len(given) == len(wanted) and all(map(typingctx.can_convert, given, wanted)):
-            return types.void(types.BaseTuple.from_types(given)), codegen
-        raise TypeError(f"{name}: expected {wanted}, found {given}")
+        @intrinsic
+        def call(typingctx, *given):
+            wanted = made.signature.args  # `made` lives as long as its address may be called
 
-    return call
+            def codegen(context, b, signature, values):
+                values = cgutils.unpack_tuple(b, values[0])
+                values = [context.cast(b, *each) for each in zip(values, given, wanted)]
+                kind = context.call_conv.get_function_type(types.void, wanted)
+                callee = cgutils.get_or_insert_function(b.module, kind, name)
+                context.call_conv.call_function(b, callee, types.void, wanted, values)
+                return context.get_dummy_value()
+
+            if len(given) == len(wanted) and all(map(typingctx.can_convert, given, wanted)):
+                return types.void(types.BaseTuple.from_types(given)), codegen
+            raise TypeError(f"{name}: expected {wanted}, found {given}")
+
+        return call
+
+    return of
 
 
 def unwritten(array):

@@ -12,8 +12,9 @@ _vector = float32[::1]
 _given = unwritten(_vector)
 
 
+@by_name("npssl_pack_panel")
 @jit(void(_given, int64, int64, _vector, int64, boolean))
-def _pack_panel(weight, k, n, packed, panel, transposed):
+def pack_panel(weight, k, n, packed, panel, transposed):
     """One panel of a weight (k, n), or of the transpose of one that lies as (n, k)."""
     first = panel * PANEL
     width = min(PANEL, n - first)
@@ -21,9 +22,6 @@ def _pack_panel(weight, k, n, packed, panel, transposed):
         pack_transposed(weight, first * k, k, k, width, packed[first * k :])
     else:
         pack(weight, first, n, k, width, packed[first * k :])
-
-
-pack_panel = by_name("npssl_pack_panel", _pack_panel)
 
 
 @jit
@@ -44,8 +42,9 @@ def bring_near(left, k, begin, end, where, near, pitch):
             target[j] = source[j]
 
 
+@by_name("npssl_gradient_task")
 @jit(void(_vector, int64, _given, *[int64] * 3, _vector, types.UniTuple(int64, 4), _vector))
-def _gradient_task(near, pitch, right, n, begin, end, into, where, panel):
+def gradient_task(near, pitch, right, n, begin, end, into, where, panel):
     """A `place` of into (k, n) += left^T right, over rows ``begin`` to ``end`` of both.
 
     ``near`` holds that part of left (M, k), rows ``pitch`` numbers apart: an odd number of cache
@@ -57,9 +56,6 @@ def _gradient_task(near, pitch, right, n, begin, end, into, where, panel):
         address(near), 4, 4 * pitch, address(panel), deep,
         address(into) + 4 * (top * n + first), 4 * n, rows, width, deep, 0, ADD,
     )  # fmt: skip
-
-
-gradient_task = by_name("npssl_gradient_task", _gradient_task)
 
 
 def scratch_size(tall):
