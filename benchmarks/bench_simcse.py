@@ -9,11 +9,11 @@ Every run is what ``npssl train simcse`` does on sentences of Wikipedia.  FOLDER
 of the BERT kind that was trained on text alone, such as one of ``npssl train bert``; one that
 was trained for sentences already has nothing to gain; ``--pairs`` is a folder with SNLI's s1.dev,
 s2.dev, labels.dev and the like, from which come triples: a premise, what follows from it and what
-contradicts it; ``--layers 4`` takes its first four blocks
-alone (without --model, of MiniLM's weights).  ``--torch`` trains the same in
-PyTorch too: same weights, head, batches, rates; its own dropout.  STS-B before and after, mean over
-seeds: Spearman of dev and test, and of test alignment, uniformity, the mean cosine and the
-share of the largest singular value.  The last parameters are kept unless ``--keep best``.
+contradicts it; ``--layers 4`` takes its first four blocks alone (without --model, of MiniLM's
+weights).  ``--torch`` trains the same in PyTorch too: same weights, head, batches, rates; its own
+dropout.  STS-B before and after, mean over seeds: Spearman of dev and test, and of test alignment,
+uniformity, the mean cosine and the share of the largest singular value.  The last parameters are
+kept unless ``--keep best``.
 """
 
 import argparse
@@ -49,8 +49,9 @@ def triples(folder, place):
     """Files of premises with what follows, and with what contradicts too, of those that have both."""
     told = defaultdict(lambda: defaultdict(list))
     for part in ("dev", "test"):
-        files = ((folder / f"{n}.{part}").open(encoding="utf-8") for n in ("s1", "s2", "labels"))
-        for premise, text, label in zip(*files, strict=True):
+        files = (folder / f"{name}.{part}" for name in ("s1", "s2", "labels"))
+        columns = (file.read_text("utf-8").split("\n") for file in files)
+        for premise, text, label in zip(*columns, strict=True):
             told[premise.strip()][label.strip()].append(text.strip())
     rows = [
         (premise, *pair)

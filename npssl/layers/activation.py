@@ -274,7 +274,7 @@ def gelu(x, *, form: str = "erf"):
     """
     if form not in ("erf", "tanh"):
         raise ValueError(f'form must be "erf" or "tanh", found {form!r}')
-    if fast(x) and x.size >= 64:  # near arrays of fewer: now vectors, now none, another last bit
+    if fast(x) and x.size >= 64:  # of fewer, where arrays lie would change the last bit
         return _fast_gelu(x, form == "tanh")
     c = math.sqrt(2 / math.pi)
     exact = form == "erf"
