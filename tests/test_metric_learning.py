@@ -280,4 +280,5 @@ def test_command(tmp_path, capsys, monkeypatch):
     assert main(["train", "metric", *options.split(), "--out", str(tmp_path / "o")]) == 0
     told = json.loads(capsys.readouterr().out)
     assert set(told["scores"]) == {"triplet", "pair"}
+    assert (tmp_path / "o" / "losses.png").read_bytes().startswith(b"\x89PNG")
     assert main(["train", "metric", "--steps", "0", "--out", str(tmp_path / "p")]) == 2

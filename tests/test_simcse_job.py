@@ -163,6 +163,7 @@ def test_command(place, capsys, monkeypatch):
     assert main([*said, "--model", str(place / "model")]) == 0
     found = json.loads(capsys.readouterr().out)
     assert set(found["after"]) == {"dev", "test"}
+    assert (place / "out" / "history.png").read_bytes().startswith(b"\x89PNG")
     resumed = ["train", "simcse", "--out", str(place / "out"), "--resume", "--json"]
     assert main(resumed) == 0
     assert json.loads(capsys.readouterr().out) == found

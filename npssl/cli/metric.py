@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from npssl.cli import command, say
-from npssl.cli.training import add_flags, begin, how, say_signs
+from npssl.cli.training import add_flags, begin, how, say_signs, show
 from npssl.tasks.metric_learning import LOSSES, MINERS
 
 # flag: (type, choices, what it is); names and defaults are those of the job
@@ -39,7 +39,7 @@ def add(models):
 
 def run(args) -> dict:
     """Train each loss with each seed, in folders of their own; print the table."""
-    from npssl.jobs.metric_learning import table, train_metric
+    from npssl.jobs.metric_learning import draw, table, train_metric
 
     given, folder = begin(args, "metric", _FLAGS)
     losses = LOSSES if "all" in args.loss else list(dict.fromkeys(args.loss))
@@ -52,4 +52,5 @@ def run(args) -> dict:
             found.setdefault(loss, []).append(scores)
             say_signs(args, scores, f"{loss}, seed {seed}: ")
     say(args, table(found))
+    show(args, folder, draw, found, "losses.png", files="a folder for each run")
     return {"folder": str(folder), "seeds": args.seeds, "scores": found}

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from npssl.cli import command, run_config, say
-from npssl.cli.training import add_flags, begin, how, say_signs
+from npssl.cli.training import add_flags, begin, how, say_signs, show
 
 # flag: (type, choices, what it is); names and defaults are those of the job
 _FLAGS: dict[str, tuple] = {
@@ -59,7 +59,7 @@ def add(models):
 
 def run(args) -> dict:
     """Train, measure before and after, write a folder that ``npssl embed`` opens."""
-    from npssl.jobs.simcse import train_simcse
+    from npssl.jobs.simcse import draw, train_simcse
 
     given, folder = begin(args, "simcse", (*_FLAGS, "encoder", "corpus", "same_mask"))
     if args.resume:
@@ -79,5 +79,7 @@ def run(args) -> dict:
     if not scores["after"]:
         say(args, "no STS-B here to measure on: npssl data fetch stsb")
     say_signs(args, scores)
+    if scores["history"]:
+        show(args, folder, draw, scores, "history.png", files="the model, scores.json")
     say(args, f"{folder}: for npssl embed --model {folder}")
     return {"folder": str(folder), **scores}

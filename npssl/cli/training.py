@@ -62,10 +62,12 @@ def say_signs(args, scores: dict, of: str = "") -> None:
             say(args, f"{of}{kind}: {sign['name']}: {sign['cause']}")
 
 
-def show(args, folder: Path, draw, scores: dict, picture: str) -> None:
+def show(
+    args, folder: Path, draw, scores: dict, picture: str, files: str = "scores.json, model.npz"
+) -> None:
     """Draw the scores, if there is something to draw with, and name the files of the run."""
     try:
         draw(scores, folder / picture)
-        say(args, f"{folder}: scores.json, model.npz, {picture}")
+        say(args, f"{folder}: {files}, {picture}")
     except ImportError as error:
-        say(args, f"{folder}: scores.json, model.npz; no picture: {error}")
+        say(args, f"{folder}: {files}; no picture: {error}")

@@ -13,6 +13,7 @@ import numpy as np
 
 from npssl.data.omniglot import Characters, read_omniglot, read_one_shot
 from npssl.data.sets import path as find_set
+from npssl.errors import require
 from npssl.evaluation.retrieval import clustering, one_shot, retrieval
 from npssl.jobs import results
 from npssl.jobs.pretraining import fit, positive
@@ -161,3 +162,18 @@ def table(rows: dict[str, list[dict]]) -> str:
             cells.append(f"{np.mean(values):6.1f} ± {deviation:4.1f}")
         lines.append(f"{name:<10}" + "".join(f"{c:>13}" for c in cells))
     return "\n".join(lines)
+
+
+def draw(rows: dict[str, list[dict]], path) -> None:
+    """Some figures of each loss as bars: means, and deviations over seeds."""
+    require("matplotlib", extra="plot")
+    from matplotlib.figure import Figure
+
+    shown = "recall@1", "map@r", "one_shot"
+    figure = Figure(figsize=(4 * len(shown), 1 + 0.35 * len(rows)), layout="constrained")
+    for axes, name in zip(figure.subplots(1, len(shown)), shown):
+        values = [[100 * s[name] for s in scores] for scores in rows.values()]
+        axes.barh(list(rows), [np.mean(v) for v in values], xerr=[np.std(v) for v in values])
+        axes.invert_yaxis()
+        axes.set(xlabel=f"{name}, per cent")
+    results.picture(figure, path)

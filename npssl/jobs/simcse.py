@@ -20,9 +20,10 @@ from npssl.data.labelled_rows import padded
 from npssl.data.pairs import sentences as split_sentences
 from npssl.data.token_store import lines
 from npssl.data.wordpiece import WordPiece
-from npssl.errors import FileError
+from npssl.errors import FileError, require
 from npssl.evaluation.correlation import spearman
 from npssl.files import write_json
+from npssl.jobs import results
 from npssl.jobs.pretrained import save_pretrained
 from npssl.jobs.pretraining import names, positive, read_model, save_tokenizer
 from npssl.jobs.sentences import SentenceEncoder, save_pool
@@ -296,3 +297,20 @@ def _save(folder, task, params, words, scores):
     save_tokenizer(folder, words)
     save_pool(folder, task.pool, task.encoder.width)
     write_json(folder / "scores.json", scores)
+
+
+def draw(scores: dict, path) -> None:
+    """What STS-B dev says along training: Spearman, alignment and uniformity, anisotropy."""
+    require("matplotlib", extra="plot")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 3.2), layout="constrained")
+    steps = [row["step"] for row in scores["history"]]
+    groups = ("spearman",), ("alignment", "uniformity"), ("cosine", "singular")
+    for axes, shown in zip(figure.subplots(1, len(groups)), groups):
+        for name in shown:
+            axes.plot(steps, [row[name] for row in scores["history"]], marker=".", label=name)
+        axes.axvline(scores["step"], linestyle=":", color="grey")
+        axes.set(xlabel="step (dots: the one kept)")
+        axes.legend()
+    results.picture(figure, path)
