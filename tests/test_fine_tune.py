@@ -4,6 +4,7 @@ import contextlib
 import json
 import shutil
 from dataclasses import replace
+from functools import wraps
 
 import numpy as np
 import pytest
@@ -694,6 +695,33 @@ def test_glue_mini(weights, shared_data, capsys):
     assert len(cell["runs"]) == 2 and cell["mean"] == pytest.approx(np.mean(cell["runs"]))
     assert cell["sd"] == pytest.approx(np.std(cell["runs"], ddof=1))
     assert found["average"]["dev"] == pytest.approx(cell["mean"])
+
+
+def test_glue_mini_goes_on(weights, shared_data, tmp_path, monkeypatch, capsys):
+    """A table that was stopped trains only what is missing, and gives the same table."""
+    folder = str(shared_data("trec").parent)
+    said = ["glue-mini", "--model", str(weights / "bert"), "--data", folder, "--longest", "16"]
+    said += ["--task", "trec", "--limit", "32", "--epochs", "1", "--json"]
+    kept, trained = ["--out", str(tmp_path / "table")], []
+
+    @wraps(fine_tune)  # its options are the command's
+    def counted(*data, seed, **how):
+        if seed in trained:
+            raise AssertionError(f"seed {seed} was trained twice")
+        if seed == 2:
+            raise KeyboardInterrupt
+        trained.append(seed)
+        return fine_tune(*data, seed=seed, **how)
+
+    assert main([*said, "--seeds", "2"]) == 0
+    once = json.loads(capsys.readouterr().out)
+    monkeypatch.setattr("npssl.jobs.finetune.fine_tune", counted)
+    assert main([*said, *kept, "--seeds", "3"]) == 130
+    assert main([*said, *kept, "--seeds", "2"]) == 2  # what is there is not overwritten
+    assert main([*said, *kept, "--resume", "--seeds", "2", "--lr", "1"]) == 2  # nor mixed up
+    capsys.readouterr()
+    assert main([*said, *kept, "--resume", "--seeds", "2"]) == 0
+    assert json.loads(capsys.readouterr().out) == once and trained == [0, 1]
 
 
 def test_the_average_is_of_tasks_not_of_measures():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 from npssl.cli import command, say
 
 # the measures of each task in the table
@@ -32,6 +34,12 @@ def add(commands):
     sub.add_argument(
         "--task", action="append", choices=list(COLUMNS), help="only this; may come several times"
     )
+    sub.add_argument(
+        "--out", metavar="FOLDER", help="write down each run's scores; a model is not kept"
+    )
+    sub.add_argument(
+        "--resume", action="store_true", help="use the runs in --out; more seeds and tasks may come"
+    )
     add_arguments(sub)
 
 
@@ -41,21 +49,33 @@ def run(args) -> dict:
     from npssl.data.labelled import load
     from npssl.jobs.extrinsic import spread
     from npssl.jobs.finetune import fine_tune
+    from npssl.train import recorded
 
     if args.seeds < 1:
         raise ValueError(f"--seeds: expected 1 or more, found {args.seeds}")
+    if args.resume and args.out is None:
+        raise ValueError("--resume: expected --out FOLDER, the runs to go on with")
     tasks = list(dict.fromkeys(args.task or COLUMNS))
     data = {task: load(task, args.data) for task in tasks}  # what is missing is told at once
+    config = dict(job="glue-mini", model=args.model, **given(args))
+    shown, known = {"progress": not args.json}, {}
+    with recorded(args.out, config, resume=args.resume) as log:
+        if log:
+            log.restore({})
+            known = {(row["task"], row["seed"]): row["scores"] for row in log.rows()}
+        for task, seed in product(tasks, range(args.seeds)):
+            if (task, seed) not in known:
+                known[task, seed] = scores = fine_tune(
+                    data[task], args.model, name=task, seed=seed, **shown, **given(args)
+                ).taught["scores"]
+                if log:
+                    log.log(dict(step=len(known), task=task, seed=seed, scores=scores))
+                    log.save({}, len(known))
+            for part, scores in known[task, seed].items():
+                say(args, f"{task}, seed {seed}, {part}: {told(scores)}")
     table: dict = {}
     for task in tasks:
-        runs = []
-        for seed in range(args.seeds):
-            found = fine_tune(
-                data[task], args.model, name=task, seed=seed, progress=not args.json, **given(args)
-            )
-            runs.append(found.taught["scores"])
-            for part, scores in runs[-1].items():
-                say(args, f"{task}, seed {seed}, {part}: {told(scores)}")
+        runs = [known[task, seed] for seed in range(args.seeds)]
         table[task] = {
             part: {
                 measure: {
