@@ -1,6 +1,7 @@
 """Fine-tuning: the heads, layer-wise rates, and from a folder of weights to scores."""
 
 import contextlib
+import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -374,6 +375,39 @@ def weights(tmp_path_factory):
         save_pretrained(root / name, model, params)
         save_tokenizer(root / name, words)
     return root
+
+
+def test_public_weights_are_opened_by_name(weights, tmp_path, monkeypatch):
+    """Where no folder has the name; a folder that has it comes first; hashes are compared."""
+    from npssl.data.addresses import SETS
+    from npssl.data.sets import DataSet, File, Source
+
+    def public(role, name, content):
+        source = Source((f"http://127.0.0.1:9/{name}",), None, None)
+        return File(role, name, source, sha256=content)
+
+    def known(weights_hash):
+        files = ("weights", "model.safetensors", weights_hash), ("config", "config.json", None)
+        files = *files, ("vocabulary", "vocab.txt", None)
+        files = tuple(public(*file) for file in files)
+        monkeypatch.setitem(SETS, "toy", DataSet("toy", "", "", "", files, "toy"))
+
+    shutil.copytree(weights / "bert", tmp_path / "data" / "toy")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("NPSSL_DATA", str(tmp_path / "data"))
+    known(hashlib.sha256((weights / "bert" / "model.safetensors").read_bytes()).hexdigest())
+    expected = npssl.load_pretrained(weights / "bert")[1].flat
+    assert np.array_equal(npssl.load_pretrained("toy")[1].flat, expected)
+    assert npssl.SentenceEncoder("toy").embed(["a b"]).shape == (1, 16)
+    pair = dict(limit=8, epochs=1, **SETTINGS)
+    assert fine_tune(_parts("classes"), "toy", **pair).predict(_parts("classes")["test"])
+    known("0" * 64)
+    with pytest.raises(ValueError, match="model.safetensors: expected sha256 0000"):
+        npssl.load_pretrained("toy")
+    (tmp_path / "here" / "toy").mkdir()
+    with pytest.raises(ValueError, match="toy/config.json: no such file"):
+        npssl.load_pretrained("toy")
 
 
 def _parts(kind, n=96):

@@ -16,11 +16,17 @@ def add(commands):
     )
     sub.add_argument("file", metavar="FILE", help="one sentence a line, UTF-8")
     sub.add_argument(
-        "--model", required=True, metavar="FOLDER", help="config.json, model.safetensors, vocab.txt"
+        "--model",
+        required=True,
+        metavar="FOLDER",
+        help="config.json, model.safetensors, vocab.txt; or a public name",
     )
     sub.add_argument("--out", required=True, metavar="OUT.npy", help="(lines, width) float32")
     sub.add_argument(
-        "--longest", type=int, default=256, metavar="N", help="tokens of a sentence that are read"
+        "--longest",
+        type=int,
+        metavar="N",
+        help="tokens of a sentence that are read (default: 256, or the model's context)",
     )
 
 

@@ -48,7 +48,9 @@ def add(commands):
         sub.add_argument(
             f"--{part}", metavar="FILE", help=f"own {part} part: .tsv, .conll, or .json as SQuAD's"
         )
-    sub.add_argument("--model", required=True, metavar="FOLDER", help="weights and tokenizer")
+    sub.add_argument(
+        "--model", required=True, metavar="FOLDER", help="weights and tokenizer, or a public name"
+    )
     sub.add_argument("--data", metavar="FOLDER", help="of data sets, instead of NPSSL_DATA")
     sub.add_argument("--out", metavar="FOLDER", help="default: a new folder in runs")
     sub.add_argument("--resume", action="store_true", help="go on with the run in --out")

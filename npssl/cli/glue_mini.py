@@ -28,7 +28,9 @@ def add(commands):
         help="fine-tune an encoder on six tasks and print a table as GLUE's",
         example="npssl glue-mini --model all-MiniLM-L6-v2 --seeds 3",
     )
-    sub.add_argument("--model", required=True, metavar="FOLDER", help="weights and tokenizer")
+    sub.add_argument(
+        "--model", required=True, metavar="FOLDER", help="weights and tokenizer, or a public name"
+    )
     sub.add_argument("--data", metavar="FOLDER", help="of data sets, instead of NPSSL_DATA")
     sub.add_argument("--seeds", type=int, default=3, help="how many, from 0 on")
     sub.add_argument(

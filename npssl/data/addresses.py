@@ -14,16 +14,25 @@ def _set(name, *files, about, licence, home, folder=None):
     SETS[name] = DataSet(name, about, licence, home, files, folder or name)
 
 
-def _repository(owner, commit):
-    """Files of a public repository at a commit: size in bytes and sha256 of each."""
+def _files(root):
+    """Files below an address: size in bytes and sha256 of each."""
 
     def file(role, path, size, sha256, name=None):
-        address = f"https://raw.githubusercontent.com/{owner}/{commit}/{path}"
         pin = sha256 and f"sha256:{sha256}"
-        source = Source((address,), pin, size)
+        source = Source((f"{root}/{path}",), pin, size)
         return File(role, name or source.name, source, sha256=sha256)
 
     return file
+
+
+def _repository(owner, commit):
+    """Files of a public repository at a commit."""
+    return _files(f"https://raw.githubusercontent.com/{owner}/{commit}")
+
+
+def _hub(owner, commit):
+    """Files of a model that Hugging Face holds, at a commit."""
+    return _files(f"https://huggingface.co/{owner}/resolve/{commit}")
 
 
 _word2vec = _repository("tmikolov/word2vec", "20c129af10659f7c50e86e3be406df663beff438")
@@ -509,4 +518,30 @@ _set(
     about="tokens: the byte-pair vocabulary of GPT-2",
     licence="MIT",
     home="https://github.com/openai/gpt-2",
+)
+
+_minilm = _hub("sentence-transformers/all-MiniLM-L6-v2", "1110a243fdf4706b3f48f1d95db1a4f5529b4d41")
+_set(
+    "all-MiniLM-L6-v2",
+    _minilm(
+        "config",
+        "config.json",
+        612,
+        "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+    ),
+    _minilm(
+        "weights",
+        "model.safetensors",
+        90_868_376,
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    ),
+    _minilm(
+        "vocabulary",
+        "vocab.txt",
+        231_508,
+        "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+    ),
+    about="weights: an encoder of sentences, BERT of 6 x 384",
+    licence="Apache-2.0",
+    home="https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2",
 )

@@ -23,7 +23,7 @@ from npssl.errors import FileError
 from npssl.evaluation import metrics
 from npssl.evaluation.correlation import pearson, spearman
 from npssl.files import write_json
-from npssl.jobs.pretrained import read_tensor, save_pretrained
+from npssl.jobs.pretrained import read_tensor, save_pretrained, weights_folder
 from npssl.jobs.pretraining import positive, read_model, save_tokenizer
 from npssl.models.transformer import Transformer
 from npssl.optim import AdamW, warmup_linear
@@ -510,7 +510,7 @@ def _pooler(params, folder):
     """BERT's dense layer on [CLS], where the folder has one that was trained."""
     if "pool.w" not in params.views:
         return
-    path = Path(folder) / "model.safetensors"
+    path = weights_folder(folder) / "model.safetensors"
     found = load_arrays(path)
     for ours, theirs in (("pool.w", "pooler.dense.weight"), ("pool.b", "pooler.dense.bias")):
         name = theirs if theirs in found else f"bert.{theirs}"

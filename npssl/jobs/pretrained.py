@@ -28,12 +28,29 @@ _OTHERS = re.compile(
 )
 
 
+def weights_folder(name) -> Path:
+    """A folder of weights, or where the public ones of this name are.
+
+    Where there is no such folder, but `npssl.data.sets` has weights of this name
+    (``npssl data list``), they are found there, and fetched if need be.
+    """
+    from npssl.data import sets
+    from npssl.data.addresses import SETS
+
+    public = SETS.get(str(name))
+    if public is None or Path(name).exists() or "weights" not in (f.role for f in public.files):
+        return Path(name)
+    return sets.fetch(public.name)[0].parent
+
+
 def load_pretrained(folder) -> tuple[Transformer, Params]:
     """Read an encoder of the BERT kind or a decoder of the GPT-2 kind.
 
     Parameters
     ----------
-    folder : path        with ``config.json`` and ``model.safetensors`` (extra ``weights``)
+    folder : path or str
+        With ``config.json`` and ``model.safetensors`` (extra ``weights``); or the name of
+        public weights, see `weights_folder`.
 
     Returns
     -------
@@ -51,7 +68,7 @@ def load_pretrained(folder) -> tuple[Transformer, Params]:
     float16 and float64 are converted.  Heads (pooler, masked words, classes) are not read.
     Of several rates of dropout that of the hidden states (GPT-2: of the branches) counts.
     """
-    folder = Path(folder)
+    folder = weights_folder(folder)
     model = _model(folder / "config.json")
     path = folder / "model.safetensors"
     found = {re.sub(r"^(bert|transformer)\.", "", k): a for k, a in load_arrays(path).items()}
@@ -90,7 +107,7 @@ def load_heads(folder, task, encoder: Params) -> tuple[Any, Params]:
     FileError
         if the folder has no head for hidden words, as sentence encoders have none.
     """
-    path = Path(folder) / "model.safetensors"
+    path = weights_folder(folder) / "model.safetensors"
     found, table = load_arrays(path), "cls.predictions.decoder.weight"
     own = table in found and not np.array_equal(found[table], encoder.views["token"])
     task = replace(task, tied=not own)

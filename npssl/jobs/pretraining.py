@@ -25,7 +25,7 @@ from npssl.data.word_list import WordList
 from npssl.data.wordpiece import WordPiece
 from npssl.errors import FileError, require
 from npssl.files import write_json
-from npssl.jobs.pretrained import load_pretrained, save_pretrained
+from npssl.jobs.pretrained import load_pretrained, save_pretrained, weights_folder
 from npssl.models.transformer import Transformer
 from npssl.optim import AdamW, warmup_linear
 from npssl.params import Params
@@ -199,6 +199,7 @@ def read_model(folder, *, spare: int = 0) -> tuple[Transformer, Params, Any]:
     FileError
         if they do not fit, or an encoder's tokenizer is no vocab.txt.
     """
+    folder = weights_folder(folder)
     model, params = load_pretrained(folder)
     words = read_tokenizer(folder)
     if not model.causal and not isinstance(words, WordPiece):

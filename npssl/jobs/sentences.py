@@ -16,7 +16,7 @@ from npssl.data.pairs import by_length
 from npssl.data.wordpiece import WordPiece
 from npssl.errors import FileError
 from npssl.files import write_json
-from npssl.jobs.pretrained import load_pretrained
+from npssl.jobs.pretrained import load_pretrained, weights_folder
 from npssl.layers.similarity import unit
 
 POOLS = ("mean", "cls")
@@ -28,8 +28,11 @@ class SentenceEncoder:
 
     Parameters
     ----------
-    folder : path     with ``config.json``, ``model.safetensors`` and ``vocab.txt``
-    longest : int     tokens of a sentence that are read, [CLS] and [SEP] counted
+    folder : path     with ``config.json``, ``model.safetensors`` and ``vocab.txt``, or a name
+        that `npssl.load_pretrained` knows
+    longest : int or None
+        tokens of a sentence that are read, [CLS] and [SEP] counted; None is 256, or the
+        model's context where that is shorter
     pool : "mean", "cls" or None
         what stands for a sentence; None is what ``1_Pooling/config.json`` of the folder
         says (as sentence-transformers and `save_pool` write it), and without it "mean"
@@ -46,8 +49,8 @@ class SentenceEncoder:
     ``SentenceEncoder("all-MiniLM-L6-v2").embed(["A man plays a harp."])`` gives (1, 384).
     """
 
-    def __init__(self, folder, *, longest: int = 256, pool: str | None = None):
-        folder = Path(folder)
+    def __init__(self, folder, *, longest: int | None = None, pool: str | None = None):
+        folder = weights_folder(folder)
         model, params = load_pretrained(folder)
         if model.causal:
             raise FileError(folder / "config.json", "expected an encoder of the BERT kind")
@@ -59,13 +62,16 @@ class SentenceEncoder:
         self._set(model, params.tree, tokenizer, longest, pool or _pool(folder))
 
     @classmethod
-    def of(cls, model, p, tokenizer, *, longest: int = 256, pool: str = "mean") -> SentenceEncoder:
+    def of(
+        cls, model, p, tokenizer, *, longest: int | None = None, pool: str = "mean"
+    ) -> SentenceEncoder:
         """The same from parts; ``p`` are the parameters of ``model``, as they are now."""
         self = cls.__new__(cls)
         self._set(model, p, tokenizer, longest, pool)
         return self
 
     def _set(self, model, p, tokenizer, longest, pool):
+        longest = min(256, model.context) if longest is None else longest
         if not 3 <= longest <= model.context:
             raise ValueError(
                 f"longest must be 3 to the model's context of {model.context}, found {longest}"
