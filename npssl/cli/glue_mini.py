@@ -60,7 +60,8 @@ def run(args) -> dict:
     tasks = list(dict.fromkeys(args.task or COLUMNS))
     data = {task: load(task, args.data) for task in tasks}  # what is missing is told at once
     config = dict(job="glue-mini", model=args.model, **given(args))
-    shown, known = {"progress": not args.json}, {}
+    known: dict = {}
+    shown = not args.json
     with recorded(args.out, config, resume=args.resume) as log:
         if log:
             log.restore({})
@@ -68,7 +69,7 @@ def run(args) -> dict:
         for task, seed in product(tasks, range(args.seeds)):
             if (task, seed) not in known:
                 known[task, seed] = scores = fine_tune(
-                    data[task], args.model, name=task, seed=seed, **shown, **given(args)
+                    data[task], args.model, name=task, seed=seed, progress=shown, **given(args)
                 ).taught["scores"]
                 if log:
                     log.log(dict(step=len(known), task=task, seed=seed, scores=scores))
