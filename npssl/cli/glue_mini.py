@@ -113,13 +113,9 @@ def _lines(table, averages, seeds):
         cells = []
         for task, found in table.items():
             values = [found[part][m] for m in COLUMNS[task]]
-            cells.append(
-                "/".join(f"{100 * v['mean']:.1f}" for v in values)
-                + " ± "
-                + "/".join(f"{100 * v['sd']:.1f}" for v in values)
-            )
+            cells.append("/".join(f"{100 * v['mean']:.1f}" for v in values))
+            if seeds > 1:
+                cells[-1] += " ± " + "/".join(f"{100 * v['sd']:.1f}" for v in values)
         yield "| " + " | ".join([part, *cells, f"{100 * average:.1f}"]) + " |"
-    yield (
-        f"mean ± standard deviation over {seeds} seeds; epochs are chosen on dev; "
-        "test of cola is its out-of-domain part"
-    )
+    over = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
+    yield f"{over}; epochs are chosen on dev; test of cola is its out-of-domain part"
