@@ -211,20 +211,14 @@ class BytePairs(Tokenizer):
 
     def _join(self, word):
         """The parts of a word once every learnt pair is joined, earliest learnt first."""
-        sign = letters()
+        sign, rank, never = letters(), self._rank.get, len(self._rank)
         parts = [sign[b] for b in word.encode("utf-8", "replace")]
-        while len(parts) > 1:
-            ranks = [self._rank.get(pair, len(self._rank)) for pair in zip(parts, parts[1:])]
-            first = min(ranks)
-            if first == len(self._rank):
-                break
-            pair, joined, i = self.merges[first], [], 0
-            while i < len(parts):
-                if (*parts[i : i + 2],) == pair:
-                    joined.append(parts[i] + parts[i + 1])
-                    i += 2
-                else:
-                    joined.append(parts[i])
-                    i += 1
-            parts = joined
+        ranks = [rank(pair, never) for pair in zip(parts, parts[1:])]
+        while (first := min(ranks, default=never)) < never:
+            while first in ranks:  # all places of this pair, from left to right
+                i = ranks.index(first)
+                parts[i : i + 2] = [parts[i] + parts[i + 1]]
+                del ranks[i]
+                for j in range(max(i - 1, 0), min(i + 1, len(ranks))):
+                    ranks[j] = rank((parts[j], parts[j + 1]), never)
         return parts
