@@ -1,0 +1,68 @@
+"""The bank of a river and that of money: one word's vectors in 24 sentences, as a picture.
+
+    python benchmarks/figure_word_uses.py all-MiniLM-L6-v2       docs/figures/bank.svg
+    python benchmarks/figure_word_uses.py runs/bert --out bank.png
+
+Each point is "bank" in one sentence, as the last block knows it: the two directions in which
+the 24 vectors, of unit length, vary most.  The table of words has one vector for all of them.
+"""
+
+import argparse
+from pathlib import Path
+
+import common
+import numpy as np
+
+from npssl.evaluation.contextual import BANK, separation
+from npssl.jobs.sentences import SentenceEncoder
+from npssl.jobs.word_uses import word_uses
+from npssl.layers.similarity import unit
+
+FIGURE = common.HERE.parent / "docs" / "figures" / "bank.svg"
+
+
+def plot(vectors, senses, path):
+    """One mark for each sense, on the first two principal components."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    x = unit(vectors.astype(float))[0]
+    x -= x.mean(0)
+    u, s, _ = np.linalg.svd(x, full_matrices=False)
+    shown = u[:, :2] * s[:2]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with matplotlib.rc_context({"svg.hashsalt": "npssl", "svg.fonttype": "none", "font.size": 9}):
+        figure = Figure(figsize=(4, 3.2), layout="constrained")
+        axes = figure.subplots()
+        for sense, mark in zip(dict.fromkeys(senses), "os^"):
+            axes.scatter(
+                *shown[np.array(senses) == sense].T, marker=mark, label=f"bank: {sense}", alpha=0.8
+            )
+        axes.legend(frameon=False, loc="upper center")
+        for axis, share in zip(("x", "y"), s**2 / (s**2).sum()):
+            axes.set(**{f"{axis}label": f"{share:.0%} of the variance", f"{axis}ticks": []})
+        nothing = {".svg": {"Date": None}, ".png": {"Software": None}}.get(path.suffix, {})
+        figure.savefig(path, metadata=nothing, dpi=150)
+    return path
+
+
+def main():
+    ask = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    ask.add_argument("folder", help="weights and their tokenizer, or a public name")
+    ask.add_argument("--out", type=Path, default=FIGURE)
+    a = ask.parse_args()
+    senses = [sense for sense, sentences in BANK.items() for _ in sentences]
+    sentences = [text for texts in BANK.values() for text in texts]
+    contextual, table = word_uses(SentenceEncoder(a.folder), "bank", sentences)
+    rows = [
+        {"vectors": "in context", **separation(contextual, senses)},
+        {"vectors": "table of words", **separation(table, senses)},
+    ]
+    common.table(rows, list(rows[0]))
+    print(f"figure: {plot(contextual, senses, a.out)}")
+
+
+if __name__ == "__main__":
+    main()
