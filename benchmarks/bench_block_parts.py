@@ -133,7 +133,7 @@ def attention_kernel(qkv, dy, c, threads):
 
     from npssl.kernels import block
 
-    forward, backward = block._attend, block._attend_back
+    forward, backward = block.attend, block._attend_back
     none, one = np.uint32(0), np.float32(1)
 
     @numba.njit(parallel=True, fastmath=True, error_model="numpy")
