@@ -8,6 +8,7 @@ import pytest
 from npssl.models.transformer import bert, gpt2
 from npssl.optim import AdamW, warmup_linear
 from npssl.params import Params
+from npssl.tasks.fine_tune import Sentence
 from npssl.tasks.masked_lm import MaskedLM
 from npssl.tasks.next_token import NextToken
 from npssl.train import gradient_step
@@ -61,6 +62,11 @@ def their_loss(task, w, x, y):
     if isinstance(task, NextToken):
         h = their_transformer(w, "decoder", task.decoder, torch.tensor(x))
         return F.cross_entropy((h @ w["decoder.token"].T).flatten(0, 1), torch.tensor(y).flatten())
+    if isinstance(task, Sentence):
+        ids, _, mask = map(torch.tensor, x)
+        h = their_transformer(w, "encoder", task.encoder, ids, mask)
+        s = (h * mask[..., None]).sum(1) / mask.sum(1)[:, None]
+        return F.cross_entropy(their_dense(w, "head", s), torch.tensor(y))
     where, word = map(torch.tensor, y)
     mask = torch.tensor(x != task.pad_id)
     h = their_transformer(w, "encoder", task.encoder, torch.tensor(x), mask).flatten(0, 1)[where]
@@ -71,6 +77,7 @@ def their_loss(task, w, x, y):
 TASKS = {
     "masked_lm": MaskedLM(bert(V, 8, 2, 2, T, rate=0.0), mask_id=1, rate=0.4),
     "next_token": NextToken(gpt2(V, 8, 2, 2, T, rate=0.0)),
+    "fine_tune": Sentence(bert(V, 8, 2, 2, T, rate=0.0), 3, "mean"),
 }
 
 
@@ -85,7 +92,7 @@ def test_losses_of_200_steps(name, dtype):
         rng = np.random.default_rng([5, k])
         t = 2 + (rng.integers(0, 11, (B, 1)) + np.arange(T)) % 11
         t[0, T - int(rng.integers(0, 3)) :] = 0
-        return t
+        return ((t, 0 * t, t != 0), t[:, 0] % 3) if name == "fine_tune" else t
 
     schedule = warmup_linear(3e-3, 20, STEPS + 10)
     optimizer = AdamW(params, decay=0.01)
