@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tokenize
+import types
 from inspect import getdoc
 
 import numpy as np
@@ -442,3 +443,40 @@ def test_rooms_are_packages():
     folders = {f.parent for f in FILES}
     found = {m.name for m in pkgutil.walk_packages([str(ROOT / "npssl")], "npssl.") if m.ispkg}
     assert {name_of(f / "__init__.py") for f in folders} == found | {"npssl"}
+
+
+# benchmarks ---------------------------------------------------------------------------------------
+
+BENCHMARKS = sorted((ROOT / "benchmarks").glob("*.py"))
+
+
+def unknown_names(tree):
+    """Names of npssl that a script imports, or takes from an imported module, and that are not."""
+    modules = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "npssl":
+            home = importlib.import_module(node.module)
+            for alias in node.names:
+                place = f"{node.module}.{alias.name}"
+                try:
+                    value = getattr(home, alias.name, None) or importlib.import_module(place)
+                except ModuleNotFoundError:
+                    yield place
+                    continue
+                if isinstance(value, types.ModuleType):
+                    modules[alias.asname or alias.name] = value
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            module = modules.get(node.value.id)
+            if module is not None and not hasattr(module, node.attr):
+                yield f"{module.__name__}.{node.attr}"
+
+
+@pytest.mark.parametrize("file", BENCHMARKS, ids=lambda file: file.name)
+def test_benchmarks_use_names_that_exist(file):
+    assert [*unknown_names(ast.parse(file.read_text("utf-8")))] == []
+
+
+def test_an_old_name_is_seen():
+    source = "from npssl.kernels import block\nfrom npssl.files import gone\nblock._gone(1)"
+    assert [*unknown_names(ast.parse(source))] == ["npssl.files.gone", "npssl.kernels.block._gone"]
