@@ -60,7 +60,7 @@ def train_bert(
     lowercase: bool = True,
     length: int = 64,
     batch: int = 64,
-    steps: int = 2000,
+    steps: int = 1500,
     lr: float = 3e-3,
     warmup: int | None = None,
     decay: float = 0.01,

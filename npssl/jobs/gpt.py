@@ -48,7 +48,7 @@ def train_gpt(
     heads: int = 4,
     context: int = 128,
     batch: int = 16,
-    steps: int = 3000,
+    steps: int = 1500,
     lr: float = 1e-3,
     warmup: int | None = None,
     decay: float = 0.1,
