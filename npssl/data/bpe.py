@@ -215,8 +215,12 @@ class BytePairs(Tokenizer):
         parts = [sign[b] for b in word.encode("utf-8", "replace")]
         ranks = [rank(pair, never) for pair in zip(parts, parts[1:])]
         while (first := min(ranks, default=never)) < never:
-            while first in ranks:  # all places of this pair, from left to right
-                i = ranks.index(first)
+            i = 0
+            while True:  # all places of this pair, from left to right
+                try:
+                    i = ranks.index(first, i)
+                except ValueError:
+                    break
                 parts[i : i + 2] = [parts[i] + parts[i + 1]]
                 del ranks[i]
                 for j in range(max(i - 1, 0), min(i + 1, len(ranks))):
