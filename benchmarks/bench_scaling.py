@@ -75,12 +75,7 @@ def measure(text, panels, fixed, repeat, options):
 
 def plot(panels, lines, path):
     """Three panels; the same figures give the same bytes."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with matplotlib.rc_context({"svg.hashsalt": "npssl", "svg.fonttype": "none", "font.size": 9}):
-        figure = Figure(figsize=(9, 2.8), layout="constrained")
+    with common.drawn(path, (9, 2.8)) as figure:
         for axes, (name, x, y) in zip(figure.subplots(1, len(panels)), panels):
             slope, intercept, r2 = lines[name]
             unit = 1e6 if name == "words" else 1
@@ -98,7 +93,6 @@ def plot(panels, lines, path):
             axes.set_title(f"R² = {r2:.4f}", fontsize=9)
             axes.spines[["top", "right"]].set_visible(False)
         figure.axes[0].set_ylabel("seconds of an epoch")
-        figure.savefig(path, metadata={"Date": None})
     return path
 
 

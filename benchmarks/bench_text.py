@@ -11,11 +11,11 @@ text must be one without other blanks than ASCII has, at which gensim splits as 
 import argparse
 import json
 import os
-import time
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
-from common import corpus, machine, median, table
+from common import corpus, in_turn, machine, median, table
 
 from npssl.data.corpus import encode
 
@@ -75,12 +75,10 @@ def main():
         "npssl without Numba": lambda: plain_npssl(args.corpus),
         "Python split and Counter": lambda: python(args.corpus),
     }
-    try:
-        import gensim as _
-    except ImportError:
-        print("gensim is not installed: left out")
-    else:
+    if find_spec("gensim"):
         programs["gensim build_vocab and a pass"] = lambda: gensim(args.corpus)
+    else:
+        print("gensim is not installed: left out")
     lowered = "npssl, 1 thread, tokens='words'"
     programs[lowered] = lambda: npssl(args.corpus, 1, tokens="words")
 
@@ -90,12 +88,7 @@ def main():
         if name != lowered and result != (words, counts):
             raise SystemExit(f"{name} counted otherwise: {result[0]} words, {len(result[1])} kept")
 
-    seconds = {name: [] for name in programs}
-    for _ in range(args.repeats):
-        for name, run in programs.items():
-            start = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - start)
+    seconds = in_turn(programs, args.repeats)
     slowest = max(median(s) for s in seconds.values())
     rows = [
         {

@@ -12,7 +12,7 @@ import tempfile
 import time
 
 import numpy as np
-from common import median, save, table
+from common import in_turn, median, save, table
 
 from npssl import WordVectors
 from npssl.evaluation import analogies
@@ -20,13 +20,7 @@ from npssl.evaluation import analogies
 
 def turns(repeat, **programs):
     """Median seconds of each program; they take turns."""
-    times = {name: [] for name in programs}
-    for _ in range(repeat):
-        for name, program in programs.items():
-            start = time.perf_counter()
-            program()
-            times[name].append(time.perf_counter() - start)
-    return {name: median(found) for name, found in times.items()}
+    return {name: median(found) for name, found in in_turn(programs, repeat).items()}
 
 
 def same(ours, theirs):

@@ -1,11 +1,13 @@
 """What the benchmarks share: the corpus, medians, a table, a JSON file."""
 
+import contextlib
 import json
 import os
 import platform
 import re
 import statistics
 import sys
+import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -61,6 +63,32 @@ def _processor():
 
 def median(values):
     return statistics.median(values) if values else float("nan")
+
+
+def in_turn(programs, rounds):
+    """Seconds of each program by name, a list; in every round each has its turn."""
+    seconds = {name: [] for name in programs}
+    for _ in range(rounds):
+        for name, run in programs.items():
+            start = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+@contextlib.contextmanager
+def drawn(path, size, font=9):
+    """A figure of so many inches, saved at the end; the same figures give the same bytes."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    settings = {"svg.hashsalt": "npssl", "svg.fonttype": "none", "font.size": font}
+    nothing = {".svg": {"Date": None}, ".png": {"Software": None}}.get(path.suffix, {})
+    with matplotlib.rc_context(settings):
+        figure = Figure(figsize=size, layout="constrained")
+        yield figure
+        figure.savefig(path, metadata=nothing, dpi=150)
 
 
 def table(rows, columns):

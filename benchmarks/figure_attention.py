@@ -45,15 +45,9 @@ def weights(model, p, ids, layer):
 
 def plot(a, tokens, path, columns=4):
     """A panel for each head, the keys below, the queries at the left; darker is more."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    path.parent.mkdir(parents=True, exist_ok=True)
     columns = min(columns, len(a))
     rows = -(-len(a) // columns)
-    settings = {"svg.hashsalt": "npssl", "svg.fonttype": "none", "font.size": 6}
-    with matplotlib.rc_context(settings):
-        figure = Figure(figsize=(2.3 * columns + 0.4, 2.3 * rows + 0.4), layout="constrained")
+    with common.drawn(path, (2.3 * columns + 0.4, 2.3 * rows + 0.4), font=6) as figure:
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         for head, axes in enumerate(grid.flat):
             if head >= len(a):
@@ -65,8 +59,6 @@ def plot(a, tokens, path, columns=4):
             axes.set_yticks(range(len(tokens)), tokens)
             axes.tick_params(length=0)
             axes.spines[:].set_color("0.8")
-        nothing = {".svg": {"Date": None}, ".png": {"Software": None}}.get(path.suffix, {})
-        figure.savefig(path, metadata=nothing, dpi=150)
     return path
 
 

@@ -14,6 +14,7 @@ import common
 import numpy as np
 
 from npssl.evaluation.contextual import BANK, separation
+from npssl.evaluation.word_map import project
 from npssl.jobs.sentences import SentenceEncoder
 from npssl.jobs.word_uses import word_uses
 from npssl.layers.similarity import unit
@@ -23,26 +24,14 @@ FIGURE = common.HERE.parent / "docs" / "figures" / "bank.svg"
 
 def plot(vectors, senses, path):
     """One mark for each sense, on the first two principal components."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    x = unit(vectors.astype(float))[0]
-    x -= x.mean(0)
-    u, s, _ = np.linalg.svd(x, full_matrices=False)
-    shown = u[:, :2] * s[:2]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with matplotlib.rc_context({"svg.hashsalt": "npssl", "svg.fonttype": "none", "font.size": 9}):
-        figure = Figure(figsize=(4, 3.2), layout="constrained")
+    points = project(unit(vectors)[0])
+    with common.drawn(path, (4, 3.2)) as figure:
         axes = figure.subplots()
         for sense, mark in zip(dict.fromkeys(senses), "os^"):
-            axes.scatter(
-                *shown[np.array(senses) == sense].T, marker=mark, label=f"bank: {sense}", alpha=0.8
-            )
+            some = points[np.array(senses) == sense]
+            axes.scatter(*some.T, marker=mark, label=f"bank: {sense}", alpha=0.8)
         axes.legend(frameon=False, loc="upper center")
-        for axis, share in zip(("x", "y"), s**2 / (s**2).sum()):
-            axes.set(**{f"{axis}label": f"{share:.0%} of the variance", f"{axis}ticks": []})
-        nothing = {".svg": {"Date": None}, ".png": {"Software": None}}.get(path.suffix, {})
-        figure.savefig(path, metadata=nothing, dpi=150)
+        axes.set(xticks=[], yticks=[])
     return path
 
 
