@@ -159,7 +159,7 @@ def main():
                 continue
             found = [run[model](task, seed) for seed in a.seeds]
             row = {"task": task, "measure": measure, "model": model, "runs": len(found)}
-            row["scores"] = found
+            row["scores"] = found  # all measures of all runs
             for part in found[0]:
                 values = [scores[part][measure] for scores in found]
                 row[part] = float(np.mean(values))

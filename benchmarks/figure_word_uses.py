@@ -39,7 +39,7 @@ def main():
     ask = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    ask.add_argument("folder", help="weights and their tokenizer, or a public name")
+    ask.add_argument("folder", help="weights and their tokenizer, or all-MiniLM-L6-v2")
     ask.add_argument("--out", type=Path, default=FIGURE)
     a = ask.parse_args()
     senses = [sense for sense, sentences in BANK.items() for _ in sentences]

@@ -377,19 +377,18 @@ def weights(tmp_path_factory):
     return root
 
 
-def test_public_weights_are_opened_by_name(weights, tmp_path, monkeypatch):
+def test_published_weights_are_opened_by_name(weights, tmp_path, monkeypatch):
     """Where no folder has the name; a folder that has it comes first; hashes are compared."""
     from npssl.data.addresses import SETS
     from npssl.data.sets import DataSet, File, Source
 
-    def public(role, name, content):
-        source = Source((f"http://127.0.0.1:9/{name}",), None, None)
-        return File(role, name, source, sha256=content)
-
     def known(weights_hash):
-        files = ("weights", "model.safetensors", weights_hash), ("config", "config.json", None)
-        files = *files, ("vocabulary", "vocab.txt", None)
-        files = tuple(public(*file) for file in files)
+        nowhere = Source(("http://127.0.0.1:9/",), None, None)
+        files = (
+            File("weights", "model.safetensors", nowhere, sha256=weights_hash),
+            File("config", "config.json", nowhere),
+            File("vocabulary", "vocab.txt", nowhere),
+        )
         monkeypatch.setitem(SETS, "toy", DataSet("toy", "", "", "", files, "toy"))
 
     shutil.copytree(weights / "bert", tmp_path / "data" / "toy")
@@ -400,8 +399,10 @@ def test_public_weights_are_opened_by_name(weights, tmp_path, monkeypatch):
     expected = npssl.load_pretrained(weights / "bert")[1].flat
     assert np.array_equal(npssl.load_pretrained("toy")[1].flat, expected)
     assert npssl.SentenceEncoder("toy").embed(["a b"]).shape == (1, 16)
-    pair = dict(limit=8, epochs=1, **SETTINGS)
-    assert fine_tune(_parts("classes"), "toy", **pair).predict(_parts("classes")["test"])
+    with pytest.raises(ValueError, match="toy/model.safetensors: no head for hidden words"):
+        npssl.FillMask("toy")
+    parts = _parts("classes")
+    assert fine_tune(parts, "toy", limit=8, epochs=1, **SETTINGS).predict(parts["test"])
     known("0" * 64)
     with pytest.raises(ValueError, match="model.safetensors: expected sha256 0000"):
         npssl.load_pretrained("toy")

@@ -455,12 +455,11 @@ def unknown_names(tree):
     modules = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "npssl":
-            home = importlib.import_module(node.module)
             for alias in node.names:
                 place = f"{node.module}.{alias.name}"
                 try:
-                    value = getattr(home, alias.name, None) or importlib.import_module(place)
-                except ModuleNotFoundError:
+                    value = pkgutil.resolve_name(place)
+                except (AttributeError, ModuleNotFoundError):
                     yield place
                     continue
                 if isinstance(value, types.ModuleType):

@@ -19,7 +19,7 @@ def add(commands):
         "--model",
         required=True,
         metavar="FOLDER",
-        help="config.json, model.safetensors, vocab.txt; or a public name",
+        help="config.json, model.safetensors, vocab.txt; or all-MiniLM-L6-v2",
     )
     sub.add_argument("--out", required=True, metavar="OUT.npy", help="(lines, width) float32")
     sub.add_argument(

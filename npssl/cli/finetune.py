@@ -49,7 +49,10 @@ def add(commands):
             f"--{part}", metavar="FILE", help=f"own {part} part: .tsv, .conll, or .json as SQuAD's"
         )
     sub.add_argument(
-        "--model", required=True, metavar="FOLDER", help="weights and tokenizer, or a public name"
+        "--model",
+        required=True,
+        metavar="FOLDER",
+        help="weights and tokenizer, or all-MiniLM-L6-v2",
     )
     sub.add_argument("--data", metavar="FOLDER", help="of data sets, instead of NPSSL_DATA")
     sub.add_argument("--out", metavar="FOLDER", help="default: a new folder in runs")

@@ -29,7 +29,10 @@ def add(commands):
         example="npssl glue-mini --model all-MiniLM-L6-v2 --seeds 3",
     )
     sub.add_argument(
-        "--model", required=True, metavar="FOLDER", help="weights and tokenizer, or a public name"
+        "--model",
+        required=True,
+        metavar="FOLDER",
+        help="weights and tokenizer, or all-MiniLM-L6-v2",
     )
     sub.add_argument("--data", metavar="FOLDER", help="of data sets, instead of NPSSL_DATA")
     sub.add_argument("--seeds", type=int, default=3, help="how many, from 0 on")
@@ -61,18 +64,17 @@ def run(args) -> dict:
     data = {task: load(task, args.data) for task in tasks}  # what is missing is told at once
     config = dict(job="glue-mini", model=args.model, **given(args))
     known: dict = {}
-    shown = not args.json
     with recorded(args.out, config, resume=args.resume) as log:
         if log:
-            log.restore({})
+            log.restore({})  # there is no state: the rows are all
             known = {(row["task"], row["seed"]): row["scores"] for row in log.rows()}
         for task, seed in product(tasks, range(args.seeds)):
             if (task, seed) not in known:
-                known[task, seed] = scores = fine_tune(
-                    data[task], args.model, name=task, seed=seed, progress=shown, **given(args)
-                ).taught["scores"]
+                how = dict(name=task, seed=seed, progress=not args.json, **given(args))
+                known[task, seed] = fine_tune(data[task], args.model, **how).taught["scores"]
                 if log:
-                    log.log(dict(step=len(known), task=task, seed=seed, scores=scores))
+                    row = dict(task=task, seed=seed, scores=known[task, seed])
+                    log.log(dict(step=len(known), **row))
                     log.save({}, len(known))
             for part, scores in known[task, seed].items():
                 say(args, f"{task}, seed {seed}, {part}: {told(scores)}")

@@ -45,7 +45,7 @@ def add(models):
         dest="encoder",  # "model" is the name of the command
         default=given,
         metavar="FOLDER",
-        help="config.json, model.safetensors, vocab.txt; or a public name",
+        help="config.json, model.safetensors, vocab.txt; or all-MiniLM-L6-v2",
     )
     sub.add_argument("--corpus", nargs="+", default=given, metavar="FILE", help="files or folders")
     add_flags(sub, _FLAGS, train_simcse)

@@ -51,6 +51,7 @@ _ud = _repository(
     "UniversalDependencies/UD_English-EWT", "15d613d8447b3478787d4c278730a1e48a945efb"
 )
 _omniglot = _repository("brendenlake/omniglot", "057f034baf2ecb8530bc5710e5a23584d2a519cc")
+_minilm = _hub("sentence-transformers/all-MiniLM-L6-v2", "1110a243fdf4706b3f48f1d95db1a4f5529b4d41")
 
 _text8 = Source(
     ("http://mattmahoney.net/dc/text8.zip",),
@@ -520,7 +521,6 @@ _set(
     home="https://github.com/openai/gpt-2",
 )
 
-_minilm = _hub("sentence-transformers/all-MiniLM-L6-v2", "1110a243fdf4706b3f48f1d95db1a4f5529b4d41")
 _set(
     "all-MiniLM-L6-v2",
     _minilm(

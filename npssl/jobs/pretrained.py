@@ -29,7 +29,7 @@ _OTHERS = re.compile(
 
 
 def weights_folder(name) -> Path:
-    """A folder of weights, or where the public ones of this name are.
+    """A folder of weights, or where the published ones of this name are.
 
     Where there is no such folder, but `npssl.data.sets` has weights of this name
     (``npssl data list``), they are found there, and fetched if need be.
@@ -37,10 +37,10 @@ def weights_folder(name) -> Path:
     from npssl.data import sets
     from npssl.data.addresses import SETS
 
-    public = SETS.get(str(name))
-    if public is None or Path(name).exists() or "weights" not in (f.role for f in public.files):
+    known = SETS.get(str(name))
+    if known is None or Path(name).exists() or "weights" not in (f.role for f in known.files):
         return Path(name)
-    return sets.fetch(public.name)[0].parent
+    return sets.fetch(known.name)[0].parent
 
 
 def load_pretrained(folder) -> tuple[Transformer, Params]:
@@ -50,7 +50,7 @@ def load_pretrained(folder) -> tuple[Transformer, Params]:
     ----------
     folder : path or str
         With ``config.json`` and ``model.safetensors`` (extra ``weights``); or the name of
-        public weights, see `weights_folder`.
+        published weights, see `weights_folder`.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def load_heads(folder, task, encoder: Params) -> tuple[Any, Params]:
     FileError
         if the folder has no head for hidden words, as sentence encoders have none.
     """
-    path = weights_folder(folder) / "model.safetensors"
+    path = Path(folder) / "model.safetensors"
     found, table = load_arrays(path), "cls.predictions.decoder.weight"
     own = table in found and not np.array_equal(found[table], encoder.views["token"])
     task = replace(task, tied=not own)

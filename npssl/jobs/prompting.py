@@ -8,12 +8,10 @@ arXiv:1904.09751, section 3.1.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from npssl.errors import FileError
-from npssl.jobs.pretrained import load_heads, load_pretrained
+from npssl.jobs.pretrained import load_heads, load_pretrained, weights_folder
 from npssl.jobs.pretraining import read_tokenizer
 from npssl.models.decoding import extend
 from npssl.tasks.masked_lm import MaskedLM
@@ -30,7 +28,7 @@ class FillMask:
     """
 
     def __init__(self, folder):
-        folder = Path(folder)
+        folder = weights_folder(folder)
         model, params = load_pretrained(folder)
         if model.causal:
             raise FileError(folder / "config.json", "expected an encoder of the BERT kind")
@@ -58,7 +56,7 @@ class TextGenerator:
     """
 
     def __init__(self, folder):
-        folder = Path(folder)
+        folder = weights_folder(folder)
         self.model, self.params = load_pretrained(folder)
         if not self.model.causal:
             raise FileError(folder / "config.json", "expected a decoder of the GPT-2 kind")
