@@ -529,12 +529,23 @@ def test_it_stops_when_dev_says_so(weights):
     given = SETTINGS | dict(lr=0.0, epochs=9, patience=2)  # nothing moves: the first is best
     model = fine_tune(_parts("classes"), weights / "bert", **given)
     assert model.taught["epoch"] == 1 and len(model.taught["history"]) == 3
+    model = fine_tune(_parts("classes"), weights / "bert", scorings=4, **given)
+    assert model.taught["epoch"] == 0.25 and len(model.taught["history"]) == 1 + 2 * 4
+
+
+def test_dev_is_scored_as_often_as_asked(weights):
+    how = SETTINGS | dict(epochs=3, patience=9)
+    found = [fine_tune(_parts("classes"), weights / "bert", scorings=n, **how) for n in (1, 5)]
+    once, often = (model.taught["history"] for model in found)
+    assert len(often) == 15 and often[4::5] == once  # the training is the same
+    assert found[1].taught["scores"]["dev"]["accuracy"] == max(often)
+    assert found[1].taught["epoch"] == (1 + np.argmax(often)) / 5
 
 
 @pytest.mark.parametrize("cut", [5, 24, 30])
 def test_stopped_and_resumed_is_the_same_to_the_byte(cut, weights, tmp_path, monkeypatch):
     parts = _parts("classes")
-    given = dict(epochs=3, patience=1, **SETTINGS)
+    given = dict(epochs=3, patience=1, scorings=2, **SETTINGS)
     whole = fine_tune(parts, weights / "bert", run=tmp_path / "whole", **given)
     real = finetune.train
 

@@ -20,6 +20,7 @@ FLAGS: dict[str, tuple] = {
     "layer_decay": (float, "a block's learning rate, as a share of that of the block above"),
     "rate": (float, "dropout"),
     "weight": (float, "of the language model in the loss of a decoder"),
+    "scorings": (int, "how often the dev part is scored in an epoch"),
     "patience": (int, "epochs without a better dev score until it stops"),
     "limit": (int, "train on so many examples only"),
 }
@@ -29,6 +30,7 @@ _USUAL = {
     "pool": "cosine for pairs with scores, else mean",
     "longest": "128, for questions 384",
     "layer_decay": "one rate for all",
+    "scorings": "the task's, else 1",
     "limit": "all",
 }
 
@@ -104,7 +106,7 @@ def run(args) -> dict:
     )
     for part, scores in found.taught["scores"].items():
         say(args, f"{part}: {told(scores)}")
-    say(args, f"{folder}: the best of its epochs, number {found.taught['epoch']}")
+    say(args, f"{folder}: at its best on dev after {found.taught['epoch']:g} epochs")
     return {"folder": str(folder), **found.taught["scores"], "epoch": found.taught["epoch"]}
 
 

@@ -120,4 +120,4 @@ def _lines(table, averages, seeds):
                 cells[-1] += " ± " + "/".join(f"{100 * v['sd']:.1f}" for v in values)
         yield "| " + " | ".join([part, *cells, f"{100 * average:.1f}"]) + " |"
     over = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
-    yield f"{over}; epochs are chosen on dev; test of cola is its out-of-domain part"
+    yield f"{over}; weights are chosen on dev; test of cola is its out-of-domain part"

@@ -37,6 +37,7 @@ MEASURES = {"cola": "matthews"}  # what the dev part is judged by, where it is n
 # learning rates; others 5e-5
 RATES = {"sst2": 1e-4, "trec": 1e-4, "wnut17": 2e-4, "squad-mini": 1e-4}
 EPOCHS = {"cola": 4, "stsb": 4, "trec": 5, "wnut17": 6, "squad-mini": 6}  # others 3
+SCORINGS = {"sst2": 4, "trec": 4}  # of dev, in an epoch; others 1
 SPECIALS = 3  # rows that GPT's frames add to the table
 
 
@@ -223,6 +224,7 @@ def fine_tune(
     rate: float = 0.1,
     longest: int | None = None,
     limit: int | None = None,
+    scorings: int | None = None,
     patience: int = 3,
     run=None,
     resume: bool = False,
@@ -271,6 +273,9 @@ def fine_tune(
         Tokens of a text that are read; 128, for questions 384, or the model's context.
     limit : int, optional
         Train on the first so many examples, in an order drawn once for all seeds.
+    scorings : int, optional
+        How often the dev part is scored in an epoch, at equal distances; the best weights of
+        all scorings are kept.  None is what `SCORINGS` has for the set, else once.
     patience : int
         Epochs without a better dev score until training stops.
     run : path, optional
@@ -285,9 +290,9 @@ def fine_tune(
     Returns
     -------
     FineTuned
-        The best of its epochs by the dev part; ``taught["scores"]`` has the scores of
-        ``dev`` and ``test``, ``taught["epoch"]`` which one it was, ``taught["history"]`` the
-        dev scores of all.
+        As it was when it did best on the dev part; ``taught["scores"]`` has the scores of
+        ``dev`` and ``test``, ``taught["epoch"]`` after how many epochs that was,
+        ``taught["history"]`` all dev scores.
     """
     if not 0 <= warmup < 1:
         raise ValueError(f"warmup must be a share, 0 or more and below 1, found {warmup}")
@@ -296,7 +301,8 @@ def fine_tune(
     name = data if isinstance(data, str) else name
     lr = RATES.get(name, 5e-5) if lr is None else lr
     epochs = EPOCHS.get(name, 3) if epochs is None else epochs
-    positive(epochs=epochs, batch=batch, patience=patience)
+    scorings = SCORINGS.get(name, 1) if scorings is None else scorings
+    positive(epochs=epochs, batch=batch, scorings=scorings, patience=patience)
     parts = labelled.load(data, where) if isinstance(data, str) else data
     _fit(parts)
     usual = 384 if isinstance(parts["train"], Questions) else 128
@@ -329,7 +335,9 @@ def fine_tune(
         task, lambda k: rows.batch(order(k)), params, optimizer, schedule, seed=seed, clip=clip
     )
     dev, best = model.rows(parts["dev"]), params.flat.copy()
-    seen = np.full(epochs, -2.0)  # dev scores; none is below -1
+    scorings = min(scorings, steps)
+    scored = {-(-k * steps // scorings): k - 1 for k in range(1, epochs * scorings + 1)}  # at steps
+    seen = np.full(len(scored), -2.0)  # dev scores; none is below -1
     state = state_of(params, optimizer) | {"dev.scores": seen, "dev.best": best}
     config = dict(
         job="finetune",
@@ -350,6 +358,7 @@ def fine_tune(
         rate=rate,
         longest=taught["longest"],
         limit=limit,
+        scorings=scorings,
         patience=patience,
         examples={part: len(found) for part, found in parts.items()},
     )
@@ -360,18 +369,20 @@ def fine_tune(
         tqdm(total=steps * epochs, disable=not progress) as bar,
     ):
         for done, row in train(step, state, steps=steps * epochs, run=log):
-            epoch, rest = divmod(done, steps)
-            if not rest:
-                seen[epoch - 1] = model.evaluate(parts["dev"], rows=dev)[taught["measure"]]
-                if seen[epoch - 1] > seen[: epoch - 1].max(initial=-2.0):
+            if done in scored:
+                score = model.evaluate(parts["dev"], rows=dev)[taught["measure"]]
+                if score > seen.max():
                     best[:] = params.flat
+                seen[scored[done]] = score
             bar.update(done - bar.n)
-            told = {"dev": f"{seen[epoch - 1]:.3f}"} if epoch else {}
+            known = seen[seen >= -1]
+            told = {"dev": f"{known[-1]:.3f}"} if known.size else {}
             bar.set_postfix(loss=f"{row['loss']:.3f}", **told, refresh=False)
-            if epoch - 1 - int(seen.argmax()) >= patience:
+            if known.size - 1 - int(seen.argmax()) >= patience * scorings:
                 break
     params.flat[:] = best
-    taught["epoch"], taught["history"] = int(seen.argmax()) + 1, seen[seen >= -1].tolist()
+    taught["epoch"] = (int(seen.argmax()) + 1) / scorings
+    taught["history"] = seen[seen >= -1].tolist()
     taught["scores"] = {p: model.evaluate(parts[p]) for p in ("dev", "test") if p in parts}
     if run:
         model.save(run)
