@@ -5,7 +5,8 @@ reads two vectors of B and twelve numbers of A, and does 24 fused multiply-adds.
 there are 16 registers of 8 numbers the block is 6 x 16.  For that B stands packed, in
 panels as wide as the block, row after row, so that a panel is read from front to back.  A is
 read where it stands, by two strides, so that A or its transpose cost the same.  What is packed
-once (weights, keys) serves many rows.
+once (weights, keys) serves many rows.  While one panel is read the next one is asked for: a
+few rows of A cost what it costs to read B.
 
 Rows that do not fill blocks are dealt out evenly; columns are padded to 16.  The
 sum over k always runs in one order, so a product has the same bytes on any number of
@@ -73,6 +74,7 @@ def _sums(b, rows, vectors, end, a, a_row, a_k, runs, run, panel, k, c, c_row, b
     places = [(i, j) for i in range(rows) for j in range(vectors)]
     a_rows = [b.add(a, b.mul(a_row, I64(i))) for i in range(rows)]
     c_rows = [b.add(c, b.mul(c_row, I64(i))) for i in range(rows)]
+    ahead = b.mul(b.mul(runs, k), I64(4 * LANES * vectors))  # the next panel: a panel further
     before = b.block
     top, turn, done = (b.append_basic_block(name) for name in ("k", "run", "sums"))
     b.cbranch(b.icmp_signed(">", b.mul(k, runs), I64(0)), top, done)
@@ -81,6 +83,8 @@ def _sums(b, rows, vectors, end, a, a_row, a_k, runs, run, panel, k, c, c_row, b
     left, start, step, at, there = (b.phi(I64) for _ in range(5))
     sums = {place: b.phi(VEC) for place in places}
     right = [lanes.load(b, there, I64(4 * LANES * j)) for j in range(vectors)]
+    for j in range(vectors):
+        lanes.prefetch(b, b.add(b.add(there, ahead), I64(4 * LANES * j)))
     new = {}
     for i in range(rows):
         one = lanes.load_splat(b, a_rows[i], at)

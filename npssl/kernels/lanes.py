@@ -70,6 +70,15 @@ def store(b, x, address, offset):
     b.store(x, b.inttoptr(b.add(address, offset), ir.PointerType(VEC))).align = 4
 
 
+def prefetch(b, address):
+    """Ask for the cache line of an address, which need not exist, into the second cache."""
+    pointer = ir.PointerType(I8)
+    ask = cgutils.get_or_insert_function(
+        b.module, ir.FunctionType(ir.VoidType(), [pointer, I32, I32, I32]), "llvm.prefetch.p0"
+    )
+    b.call(ask, [b.inttoptr(address, pointer), I32(0), I32(2), I32(1)])  # reading; near; data
+
+
 def load_splat(b, address, offset):
     """One float from memory, copied to all lanes."""
     return splat(b, b.load(b.inttoptr(b.add(address, offset), ir.PointerType(F32)), typ=F32))

@@ -11,7 +11,10 @@ f32 = np.float32
 
 @jit
 def norm_row(x, hat, y, gain, bias, eps):
-    """hat = (x - mean) / deviation, y = gain hat + bias, a row; returns 1 / deviation."""
+    """hat = (x - mean) / deviation, y = gain hat + bias, a row; returns 1 / deviation.
+
+    y may be x: so that no loop reads the one and writes the other, there are two loops.
+    """
     total, n = f32(0), f32(x.size)
     for j in range(x.size):
         total += x[j]
@@ -21,9 +24,9 @@ def norm_row(x, hat, y, gain, bias, eps):
         square += t * t
     inverse = f32(1) / f32(math.sqrt(square / n + eps))
     for j in range(x.size):
-        t = (x[j] - mean) * inverse
-        hat[j] = t
-        y[j] = t * gain[j] + bias[j]
+        hat[j] = (x[j] - mean) * inverse
+    for j in range(x.size):
+        y[j] = hat[j] * gain[j] + bias[j]
     return inverse
 
 

@@ -50,8 +50,8 @@ def forward_together(
     gain1, gain2, shift1, shift2 = gains[:H], gains[H:], shifts[:H], shifts[H:]
     z, o, h, hat = work[: R * H], work[R * H :], work[2 * R * H :], work[3 * R * H :][:H]
     work = work[3 * R * H + H :]
-    qkv, mixed, a, logsums = work, work[3 * R * H :], work[4 * R * H :], work[R * (4 * H + F) :]
-    rest = work[R * (4 * H + F + A) :]
+    qkv, mixed, u, a = work, work[3 * R * H :], work[4 * R * H :], work[R * (4 * H + F) :]
+    logsums, rest = work[R * (4 * H + 2 * F) :], work[R * (4 * H + 2 * F + A) :]
     each, zero = rest.size // threads, u32(0)
     into = z if norm_first else x
     if norm_first:
@@ -79,10 +79,9 @@ def forward_together(
             norm_row(h[i:j], hat, h[i:j], gain1, shift1, eps)
     into = z if norm_first else h
     for chunk in prange(threads):
-        first, end = _some_columns(into, H, packed[4 * H * H :], up_b, a, F, R, threads, chunk)
+        first, end = _some_columns(into, H, packed[4 * H * H :], up_b, u, F, R, threads, chunk)
         for r in range(R):
-            row = a[r * F + first : r * F + end]
-            gelu_numbers(row, row, tanh)
+            gelu_numbers(u[r * F + first : r * F + end], a[r * F + first : r * F + end], tanh)
     for chunk in prange(threads):
         _some_columns(a, F, packed[4 * H * H + H * F :], down_b, o, H, R, threads, chunk)
     for r in range(R):
@@ -94,4 +93,4 @@ def forward_together(
 
 def together_size(R, H, F, A, threads, longest):
     """Numbers of scratch for `forward_together`."""
-    return R * (7 * H + F + A) + H + threads * work_size(longest, H // A)
+    return R * (7 * H + 2 * F + A) + H + threads * work_size(longest, H // A)
