@@ -3,7 +3,6 @@
 import numpy as np
 from numba import boolean, float32, int64, prange, uint32, void
 
-from npssl.kernels.block import add_kept
 from npssl.kernels.elementary import hashed
 from npssl.kernels.jit import jit
 from npssl.kernels.norm_row import norm_row, norm_row_back
@@ -12,6 +11,14 @@ _vector, _table, _places = float32[::1], float32[:, ::1], int64[::1]
 ROWS = 64  # whose sums are taken together
 _STRIPE = 32  # columns of the tables that one task adds to
 f32, u32 = np.float32, np.uint32
+
+
+@jit
+def _drop(x, seed, limit, scale):
+    """Dropout of a row, in place; ``seed`` is that of its first number."""
+    for j in range(x.size):
+        t = x[j] * scale
+        x[j] = t if hashed(seed + u32(j)) >= limit else f32(0)
 
 
 @jit(
@@ -28,7 +35,6 @@ def embed(
     """y = dropout(norm(token[ids] + position[places] + segment[segments])), rows (M, H)."""
     M, H = y.shape
     for chunk in prange((M + ROWS - 1) // ROWS):
-        nothing = np.zeros(H, np.float32)
         for r in range(chunk * ROWS, min(M, (chunk + 1) * ROWS)):
             a, b, c = token[ids[r]], position[places[r]], segment[segments[r]]
             to = y[r]
@@ -37,7 +43,7 @@ def embed(
             if norm:
                 inverse[r] = norm_row(to, hat[r], to, gain, shift, eps)
             if limit:
-                add_kept(to, nothing, to, seed + u32(r * H), limit, scale)
+                _drop(to, seed + u32(r * H), limit, scale)
 
 
 @jit(
@@ -48,16 +54,14 @@ def embed_back(dy, hat, inverse, gain, sums, norm, seed, limit, scale):
     """dy to the gradient of the sum, in place; ``sums`` (chunks, 2 H): of gain and shift."""
     M, H = dy.shape
     for chunk in prange(sums.shape[0]):
-        d_gain, d_shift = sums[chunk, :H], sums[chunk, H:]
+        d_gain, d_shift, row = sums[chunk, :H], sums[chunk, H:], np.empty(H, np.float32)
         for r in range(chunk * ROWS, min(M, (chunk + 1) * ROWS)):
             d = dy[r]
             if limit:
-                base = seed + u32(r * H)
-                for j in range(H):
-                    t = d[j] * scale
-                    d[j] = t if hashed(base + u32(j)) >= limit else f32(0)
+                _drop(d, seed + u32(r * H), limit, scale)
             if norm:
-                norm_row_back(d, hat[r], inverse[r], gain, d_gain, d_shift, d, False)
+                norm_row_back(d, hat[r], inverse[r], gain, d_gain, d_shift, row, False)
+                d[:] = row
 
 
 @jit(void(_table, _places, _table), parallel=True)
