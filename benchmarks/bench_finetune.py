@@ -6,8 +6,8 @@
 
 PyTorch trains the BertModel of the package transformers with the same head, learning rate,
 warm-up, decay, clipping, batches and epochs; its dropout and the head's first values are its
-own.  What it has learnt is scored by npssl's measures.  Best epoch on dev, scores on dev and
-test: means over the seeds, with their standard deviations.
+own.  What it has learnt is scored by npssl's measures, after each epoch.  Best epoch on dev,
+scores on dev and test: means over the seeds, with their standard deviations.
 """
 
 import argparse
@@ -29,7 +29,7 @@ def ours(a, task, seed, **options):
     from npssl.jobs.finetune import fine_tune
 
     given = dict(limit=a.limit, epochs=a.epochs, lr=a.lr, where=a.data, progress=a.progress)
-    return fine_tune(task, a.model, seed=seed, **given, **options).taught["scores"]
+    return fine_tune(task, a.model, seed=seed, scorings=1, **given, **options).taught["scores"]
 
 
 def torch_scores(a, name, seed):
