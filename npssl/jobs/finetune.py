@@ -1,7 +1,7 @@
 """Fine-tuning from end to end: a folder of weights and labelled text to a model and its scores.
 
 The model is trained with AdamW, a warm-up and then a straight line to 0, with clipping; the
-dev part is scored after each epoch, and the weights that were best there are kept.
+dev part is scored after each epoch, or more often, and the weights that were best there are kept.
 """
 
 from __future__ import annotations
