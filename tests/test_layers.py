@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from npssl.layers.activation import gelu, relu, sigmoid, softplus, tanh
+from npssl.layers.attention import attention
 from npssl.layers.bag import bag
 from npssl.layers.dropout import dropout
 from npssl.layers.embedding import embedding
@@ -418,3 +419,16 @@ def test_linear_of_any_width_and_layout(outputs):
     for exact, found in zip((y, *back(dy)), (y32, *back32(short[3]))):
         assert found.shape == exact.shape and found.dtype == np.float32
         np.testing.assert_allclose(found, exact, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_query_that_sees_nothing_gets_zeros_and_gives_no_gradient(dtype):
+    q, k, v, dy = np.random.default_rng(0).normal(size=(4, 2, 3, 5)).astype(dtype)
+    mask = np.array([[True, False, True], [False, False, False], [True, True, True]])
+    y, back = attention(q, k, v, mask=mask)
+    dq, dk, dv = back(dy)
+    assert not y[:, 1].any() and not dq[:, 1].any()
+    assert y[:, [0, 2]].all() and dq[:, [0, 2]].all()
+    dy[:, 1] = 7  # nothing comes back by what nobody was shown
+    for now, before in zip(back(dy)[1:], (dk, dv)):
+        near(now, before)
